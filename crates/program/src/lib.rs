@@ -1,1 +1,37 @@
-//! TODO
+//! The intervention program: what a user asked to look at and to change, as plain data.
+//!
+//! A [`Program`] can be built ([`Builder`]), printed ([`std::fmt::Display`]), parsed ([`parse`]), checked ([`verify`])
+//! and analysed ([`Dependence`]). This crate knows no tensors, no models and no files; what it must be told about them comes through the
+//! [`Environment`] trait.
+//!
+//! The three parts of a program are its invokes (inputs), its nodes (in the order written) and its regions (session, trace,
+//! condition, loop, ...). All refer to one another by typed `u32` ids, which print as they parse: `%12`, `@0`, `^1`, `#3`, `$0`.
+//!
+//! ```
+//! use pellucid_program::{Builder, Input, Kind, Place, RegionKind};
+//!
+//! let mut b = Builder::new();
+//! b.open(RegionKind::trace(0));
+//! b.invoke(Input::text("The Eiffel Tower is in the city of"));
+//! let hidden = b.node(Kind::Read(Place::output("transformer.h.3")));
+//! let doubled = b.op("mul", [hidden.into(), 2.0.into()]);
+//! b.node(Kind::Save { value: doubled, name: Some("doubled".into()) });
+//! let program = b.finish();
+//! assert_eq!(program.nodes.len(), 4); // the trace itself stands in the root region as a node
+//! ```
+
+mod arg;
+mod builder;
+mod constant;
+mod id;
+mod kind;
+mod place;
+mod program;
+
+pub use arg::Arg;
+pub use builder::Builder;
+pub use constant::{Constant, ConstantSizeError, Dtype};
+pub use id::{ConstantId, InvokeId, NodeId, RegionId, SourceId};
+pub use kind::{Kind, StopScope};
+pub use place::{Place, Point, Steps};
+pub use program::{Input, Invoke, Line, Node, Program, Region, RegionKind};
