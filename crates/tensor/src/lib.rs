@@ -1,1 +1,23 @@
-//! TODO
+//! Lazy, hash-consed tensor expressions with PyTorch's semantics, differentiation, a planner and an executor.
+//!
+//! Suggested reading order: [`dtype`], [`shape`], [`op`], [`graph`], `build` (methods of [`Tensor`]), `grad`,
+//! `reference` (the slow, obvious interpreter), `exec` (the fast executor).
+
+mod build;
+pub mod dtype;
+pub mod error;
+pub mod exec;
+pub mod graph;
+pub mod op;
+mod reference;
+pub mod shape;
+pub mod value;
+
+pub use build::{IndexItem, IndexPlan, Reduction, ViewStep};
+pub use dtype::{DType, Element, Scalar};
+pub use error::{Result, TensorError};
+pub use exec::Rewrites;
+pub use graph::{Device, Engine, Tensor};
+pub use op::{Attention, BinaryOp, Op, RandomKind, ReduceOp, RotaryPairs, ScanOp, UnaryOp};
+pub use shape::Dims;
+pub use value::{HostData, Value};
