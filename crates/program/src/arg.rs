@@ -50,11 +50,7 @@ impl Arg {
     #[must_use]
     pub fn slice(start: Option<i64>, stop: Option<i64>, step: Option<i64>) -> Self {
         let part = |value: Option<i64>| Box::new(value.map_or(Self::None, Self::Int));
-        Self::Slice {
-            start: part(start),
-            stop: part(stop),
-            step: part(step),
-        }
+        Self::Slice { start: part(start), stop: part(stop), step: part(step) }
     }
 
     /// The index range `:`, a whole axis.
@@ -196,10 +192,7 @@ mod tests {
     fn nodes_are_visited_in_written_order_at_every_depth() {
         let arg = Arg::Tuple(vec![
             NodeId(3).into(),
-            Arg::Dict(vec![(
-                NodeId(1).into(),
-                Arg::List(vec![NodeId(4).into(), NodeId(3).into()]),
-            )]),
+            Arg::Dict(vec![(NodeId(1).into(), Arg::List(vec![NodeId(4).into(), NodeId(3).into()]))]),
             Arg::Slice {
                 start: Box::new(NodeId(0).into()),
                 stop: Box::new(Arg::None),

@@ -1,8 +1,8 @@
 //! Building a program in written order.
 
 use crate::{
-    Arg, Constant, ConstantId, Input, Invoke, InvokeId, Kind, Line, Node, NodeId, Program, Region,
-    RegionId, RegionKind, SourceId, Steps,
+    Arg, Constant, ConstantId, Input, Invoke, InvokeId, Kind, Line, Node, NodeId, Program, Region, RegionId,
+    RegionKind, SourceId, Steps,
 };
 
 /// Appends to a program in the order in which the user writes it.
@@ -36,15 +36,9 @@ impl Builder {
     /// An empty program: a root region and nothing in it.
     #[must_use]
     pub fn new() -> Self {
-        let root = Region {
-            parent: None,
-            kind: RegionKind::Root,
-        };
+        let root = Region { parent: None, kind: RegionKind::Root };
         Self {
-            program: Program {
-                regions: vec![root],
-                ..Program::default()
-            },
+            program: Program { regions: vec![root], ..Program::default() },
             open: Vec::new(),
             invoke: None,
             steps: Steps::First,
@@ -67,13 +61,10 @@ impl Builder {
     /// The id of a file name, entered into the table when new.
     pub fn source(&mut self, name: &str) -> SourceId {
         let sources = &mut self.program.sources;
-        let index = sources
-            .iter()
-            .position(|source| source == name)
-            .unwrap_or_else(|| {
-                sources.push(name.to_owned());
-                sources.len() - 1
-            });
+        let index = sources.iter().position(|source| source == name).unwrap_or_else(|| {
+            sources.push(name.to_owned());
+            sources.len() - 1
+        });
         SourceId::from_index(index)
     }
 
@@ -101,16 +92,9 @@ impl Builder {
     pub fn open(&mut self, kind: RegionKind) -> RegionId {
         let region = RegionId::from_index(self.program.regions.len());
         let fresh = matches!(kind, RegionKind::Trace { .. } | RegionKind::Edit { .. });
-        self.program.regions.push(Region {
-            parent: Some(self.region()),
-            kind,
-        });
+        self.program.regions.push(Region { parent: Some(self.region()), kind });
         self.node(Kind::RegionRef(region));
-        self.open.push(Open {
-            region,
-            invoke: self.invoke,
-            steps: self.steps.clone(),
-        });
+        self.open.push(Open { region, invoke: self.invoke, steps: self.steps.clone() });
         if fresh {
             self.invoke = None;
             self.steps = Steps::First;
@@ -142,16 +126,8 @@ impl Builder {
     /// Adds an invoke with keyword arguments to the innermost open trace and makes it the current one.
     pub fn invoke_with(&mut self, input: Input, options: Vec<(String, Arg)>) -> InvokeId {
         let id = InvokeId::from_index(self.program.invokes.len());
-        let region = self
-            .program
-            .trace_of(self.region())
-            .unwrap_or_else(|| self.region());
-        self.program.invokes.push(Invoke {
-            region,
-            input,
-            options,
-            line: self.line,
-        });
+        let region = self.program.trace_of(self.region()).unwrap_or_else(|| self.region());
+        self.program.invokes.push(Invoke { region, input, options, line: self.line });
         self.invoke = Some(id);
         id
     }

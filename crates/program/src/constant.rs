@@ -26,16 +26,8 @@ pub enum Dtype {
 
 impl Dtype {
     /// Every element type, in the order of their declaration.
-    pub const ALL: [Self; 8] = [
-        Self::F64,
-        Self::F32,
-        Self::F16,
-        Self::Bf16,
-        Self::I64,
-        Self::I32,
-        Self::U8,
-        Self::Bool,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::F64, Self::F32, Self::F16, Self::Bf16, Self::I64, Self::I32, Self::U8, Self::Bool];
 
     /// The name in the text form: `f64`, `f32`, `f16`, `bf16`, `i64`, `i32`, `u8`, `bool`.
     #[must_use]
@@ -99,9 +91,7 @@ pub enum ConstantSizeError {
         shape: Vec<usize>,
     },
     /// The number of bytes is another than the shape asks for.
-    #[error(
-        "a constant of shape {shape:?} and element type `{dtype}` has {expected} bytes, got {got}"
-    )]
+    #[error("a constant of shape {shape:?} and element type `{dtype}` has {expected} bytes, got {got}")]
     Length {
         /// The element type.
         dtype: Dtype,
@@ -124,11 +114,7 @@ impl Constant {
         shape: Vec<usize>,
         bytes: impl Into<Arc<[u8]>>,
     ) -> Result<Self, ConstantSizeError> {
-        let constant = Self {
-            dtype,
-            shape,
-            bytes: bytes.into(),
-        };
+        let constant = Self { dtype, shape, bytes: bytes.into() };
         constant.check()?;
         Ok(constant)
     }
@@ -136,29 +122,15 @@ impl Constant {
     /// A one-dimensional `f32` constant.
     #[must_use]
     pub fn from_f32(values: &[f32]) -> Self {
-        let bytes: Vec<u8> = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        Self {
-            dtype: Dtype::F32,
-            shape: vec![values.len()],
-            bytes: bytes.into(),
-        }
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { dtype: Dtype::F32, shape: vec![values.len()], bytes: bytes.into() }
     }
 
     /// A one-dimensional `i64` constant.
     #[must_use]
     pub fn from_i64(values: &[i64]) -> Self {
-        let bytes: Vec<u8> = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        Self {
-            dtype: Dtype::I64,
-            shape: vec![values.len()],
-            bytes: bytes.into(),
-        }
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { dtype: Dtype::I64, shape: vec![values.len()], bytes: bytes.into() }
     }
 
     /// Checks that the number of bytes is the shape times the element size, without overflow.
@@ -170,15 +142,10 @@ impl Constant {
         let elements = if self.shape.contains(&0) {
             Some(0)
         } else {
-            self.shape
-                .iter()
-                .try_fold(1usize, |product, &length| product.checked_mul(length))
+            self.shape.iter().try_fold(1usize, |product, &length| product.checked_mul(length))
         };
         let Some(expected) = elements.and_then(|count| count.checked_mul(self.dtype.size())) else {
-            return Err(ConstantSizeError::Overflow {
-                dtype: self.dtype,
-                shape: self.shape.clone(),
-            });
+            return Err(ConstantSizeError::Overflow { dtype: self.dtype, shape: self.shape.clone() });
         };
         if expected == self.bytes.len() {
             Ok(())
@@ -202,22 +169,14 @@ mod tests {
         let error = Constant::new(Dtype::F16, vec![2, 3], vec![0; 11]).unwrap_err();
         assert_eq!(
             error,
-            ConstantSizeError::Length {
-                dtype: Dtype::F16,
-                shape: vec![2, 3],
-                expected: 12,
-                got: 11
-            }
+            ConstantSizeError::Length { dtype: Dtype::F16, shape: vec![2, 3], expected: 12, got: 11 }
         );
     }
 
     #[test]
     fn a_shape_beyond_the_address_space_is_refused_unless_an_axis_is_empty() {
         let huge = vec![usize::MAX, 2];
-        assert!(matches!(
-            Constant::new(Dtype::U8, huge, vec![]),
-            Err(ConstantSizeError::Overflow { .. })
-        ));
+        assert!(matches!(Constant::new(Dtype::U8, huge, vec![]), Err(ConstantSizeError::Overflow { .. })));
         assert!(Constant::new(Dtype::U8, vec![usize::MAX, 2, 0], vec![]).is_ok());
     }
 

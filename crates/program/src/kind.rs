@@ -148,11 +148,57 @@ impl StopScope {
 impl Kind {
     /// An operation with positional arguments.
     pub fn op(name: impl Into<String>, args: impl IntoIterator<Item = Arg>) -> Self {
-        Self::Op {
-            name: name.into(),
-            args: args.into_iter().collect(),
-            kwargs: Vec::new(),
-        }
+        Self::Op { name: name.into(), args: args.into_iter().collect(), kwargs: Vec::new() }
+    }
+
+    /// The words that begin a node in the text form, one for each kind.
+    pub const WORDS: [&'static str; 19] = [
+        "read",
+        "write",
+        "parameter",
+        "op",
+        "module",
+        "save",
+        "log",
+        "stop",
+        "backward",
+        "grad",
+        "set_grad",
+        "requires_grad",
+        "skip",
+        "optimizer_step",
+        "zero_grad",
+        "host",
+        "region",
+        "item",
+        "merge",
+    ];
+
+    /// The word that begins the node in the text form.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        let index = match self {
+            Self::Read(_) => 0,
+            Self::Write { .. } => 1,
+            Self::Parameter { .. } => 2,
+            Self::Op { .. } => 3,
+            Self::Module { .. } => 4,
+            Self::Save { .. } => 5,
+            Self::Log { .. } => 6,
+            Self::Stop { .. } => 7,
+            Self::Backward { .. } => 8,
+            Self::Grad { .. } => 9,
+            Self::SetGrad { .. } => 10,
+            Self::RequiresGrad { .. } => 11,
+            Self::Skip { .. } => 12,
+            Self::OptimizerStep { .. } => 13,
+            Self::ZeroGrad { .. } => 14,
+            Self::Host { .. } => 15,
+            Self::RegionRef(_) => 16,
+            Self::Item(_) => 17,
+            Self::Merge { .. } => 18,
+        };
+        Self::WORDS[index]
     }
 
     /// Whether the node has a value that others can use.
@@ -184,9 +230,7 @@ impl Kind {
     /// The node's [`Arg`] arguments in written order, keyword arguments last.
     pub fn args(&self) -> impl Iterator<Item = &Arg> {
         let (one, list, kwargs): (Option<&Arg>, &[Arg], &[(String, Arg)]) = match self {
-            Self::Op { args, kwargs, .. } | Self::Module { args, kwargs, .. } => {
-                (None, args, kwargs)
-            }
+            Self::Op { args, kwargs, .. } | Self::Module { args, kwargs, .. } => (None, args, kwargs),
             Self::Log { args } | Self::Host { args, .. } => (None, args, &[]),
             Self::Write { value, .. } | Self::SetGrad { value, .. } | Self::Skip { value, .. } => {
                 (Some(value), &[], &[])
@@ -194,9 +238,7 @@ impl Kind {
             Self::Backward { gradient, .. } => (gradient.as_ref(), &[], &[]),
             _ => (None, &[], &[]),
         };
-        one.into_iter()
-            .chain(list)
-            .chain(kwargs.iter().map(|(_, arg)| arg))
+        one.into_iter().chain(list).chain(kwargs.iter().map(|(_, arg)| arg))
     }
 
     /// Visits every node that this one names, in written order, repeats included.
@@ -205,9 +247,7 @@ impl Kind {
             Self::Save { value, .. } => visit(*value),
             Self::Stop { after, .. } => after.iter().copied().for_each(&mut visit),
             Self::Backward { loss, .. } => visit(*loss),
-            Self::Grad { of } | Self::SetGrad { of, .. } | Self::RequiresGrad { of, .. } => {
-                visit(*of)
-            }
+            Self::Grad { of } | Self::SetGrad { of, .. } | Self::RequiresGrad { of, .. } => visit(*of),
             Self::OptimizerStep { optimizer } | Self::ZeroGrad { optimizer } => visit(*optimizer),
             Self::Merge { values } => values.iter().copied().for_each(&mut visit),
             _ => {}

@@ -27,6 +27,7 @@ mod id;
 mod kind;
 mod place;
 mod program;
+mod text;
 
 pub use arg::Arg;
 pub use builder::Builder;
@@ -35,3 +36,4 @@ pub use id::{ConstantId, InvokeId, NodeId, RegionId, SourceId};
 pub use kind::{Kind, StopScope};
 pub use place::{Place, Point, Steps};
 pub use program::{Input, Invoke, Line, Node, Program, Region, RegionKind};
+pub use text::{Limits, ParseError, TEXT_VERSION, parse, parse_with};

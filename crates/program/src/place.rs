@@ -27,53 +27,34 @@ pub enum Point {
 impl Place {
     /// The first positional argument of a module.
     pub fn input(module: impl Into<String>) -> Self {
-        Self {
-            module: module.into(),
-            point: Point::Input,
-        }
+        Self { module: module.into(), point: Point::Input }
     }
 
     /// All arguments of a module.
     pub fn inputs(module: impl Into<String>) -> Self {
-        Self {
-            module: module.into(),
-            point: Point::Inputs,
-        }
+        Self { module: module.into(), point: Point::Inputs }
     }
 
     /// What a module returns.
     pub fn output(module: impl Into<String>) -> Self {
-        Self {
-            module: module.into(),
-            point: Point::Output,
-        }
+        Self { module: module.into(), point: Point::Output }
     }
 
     /// An operation inside a module, by its label.
     pub fn op(module: impl Into<String>, label: impl Into<String>) -> Self {
-        Self {
-            module: module.into(),
-            point: Point::Op(label.into()),
-        }
+        Self { module: module.into(), point: Point::Op(label.into()) }
     }
 
     /// The attention pattern of an attention module, `[batch, n_heads, seq_q, seq_k]`.
     pub fn pattern(module: impl Into<String>) -> Self {
-        Self {
-            module: module.into(),
-            point: Point::Pattern,
-        }
+        Self { module: module.into(), point: Point::Pattern }
     }
 }
 
 /// How messages name a place: `transformer.h.3.output`, `transformer.h.3.attn.op("softmax_0")`.
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let module = if self.module.is_empty() {
-            "model"
-        } else {
-            &self.module
-        };
+        let module = if self.module.is_empty() { "model" } else { &self.module };
         match &self.point {
             Point::Input => write!(f, "{module}.input"),
             Point::Inputs => write!(f, "{module}.inputs"),
@@ -109,11 +90,7 @@ impl Steps {
     /// Every call.
     #[must_use]
     pub fn all() -> Self {
-        Self::Range {
-            start: 0,
-            stop: None,
-            step: 1,
-        }
+        Self::Range { start: 0, stop: None, step: 1 }
     }
 
     /// Whether the node belongs to the call of that number.
@@ -179,21 +156,9 @@ mod tests {
         let selections = [
             Steps::First,
             Steps::At(4),
-            Steps::Range {
-                start: 1,
-                stop: Some(9),
-                step: 3,
-            },
-            Steps::Range {
-                start: 5,
-                stop: Some(5),
-                step: 1,
-            },
-            Steps::Range {
-                start: 0,
-                stop: Some(5),
-                step: 0,
-            },
+            Steps::Range { start: 1, stop: Some(9), step: 3 },
+            Steps::Range { start: 5, stop: Some(5), step: 1 },
+            Steps::Range { start: 0, stop: Some(5), step: 0 },
             Steps::List(vec![7, 2]),
             Steps::List(vec![]),
         ];
@@ -209,14 +174,8 @@ mod tests {
 
     #[test]
     fn places_read_as_users_write_them() {
-        assert_eq!(
-            Place::output("transformer.h.3").to_string(),
-            "transformer.h.3.output"
-        );
+        assert_eq!(Place::output("transformer.h.3").to_string(), "transformer.h.3.output");
         assert_eq!(Place::inputs("").to_string(), "model.inputs");
-        assert_eq!(
-            Place::op("h.0.attn", "softmax_0").to_string(),
-            "h.0.attn.op(\"softmax_0\")"
-        );
+        assert_eq!(Place::op("h.0.attn", "softmax_0").to_string(), "h.0.attn.op(\"softmax_0\")");
     }
 }

@@ -68,10 +68,7 @@ impl Input {
     /// The arguments it names.
     pub fn args(&self) -> impl Iterator<Item = &Arg> {
         let (first, second) = match self {
-            Self::Batch {
-                input_ids,
-                attention_mask,
-            } => (Some(input_ids), attention_mask.as_ref()),
+            Self::Batch { input_ids, attention_mask } => (Some(input_ids), attention_mask.as_ref()),
             Self::Value(value) => (Some(value), None),
             Self::Empty | Self::Text(_) | Self::Tokens(_) => (None, None),
         };
@@ -145,28 +142,19 @@ impl RegionKind {
     /// One forward pass of a model.
     #[must_use]
     pub fn trace(model: u32) -> Self {
-        Self::Trace {
-            model,
-            generate: None,
-        }
+        Self::Trace { model, generate: None }
     }
 
     /// A generation of at most so many tokens.
     #[must_use]
     pub fn generate(model: u32, max_new_tokens: i64) -> Self {
         let options = vec![("max_new_tokens".to_owned(), Arg::Int(max_new_tokens))];
-        Self::Trace {
-            model,
-            generate: Some(options),
-        }
+        Self::Trace { model, generate: Some(options) }
     }
 
     /// The first branch of a condition.
     pub fn cond(condition: impl Into<Arg>) -> Self {
-        Self::Cond {
-            condition: Some(condition.into()),
-            else_of: None,
-        }
+        Self::Cond { condition: Some(condition.into()), else_of: None }
     }
 
     /// The arguments it names.
@@ -174,10 +162,7 @@ impl RegionKind {
         let (one, options): (Option<&Arg>, &[(String, Arg)]) = match self {
             Self::Cond { condition, .. } => (condition.as_ref(), &[]),
             Self::Iter { over } => (Some(over), &[]),
-            Self::Trace {
-                generate: Some(options),
-                ..
-            } => (None, options),
+            Self::Trace { generate: Some(options), .. } => (None, options),
             _ => (None, &[]),
         };
         one.into_iter().chain(options.iter().map(|(_, arg)| arg))
@@ -186,10 +171,7 @@ impl RegionKind {
     /// Whether nodes inside may happen never or several times, so that their values are not seen outside.
     #[must_use]
     pub fn is_scope(&self) -> bool {
-        matches!(
-            self,
-            Self::Root | Self::Cond { .. } | Self::Iter { .. } | Self::Edit { .. }
-        )
+        matches!(self, Self::Root | Self::Cond { .. } | Self::Iter { .. } | Self::Edit { .. })
     }
 
     /// The word for it in messages and in the text form.
@@ -199,12 +181,8 @@ impl RegionKind {
             Self::Root => "root",
             Self::Session => "session",
             Self::Trace { .. } => "trace",
-            Self::Cond {
-                condition: Some(_), ..
-            } => "cond",
-            Self::Cond {
-                condition: None, ..
-            } => "else",
+            Self::Cond { condition: Some(_), .. } => "cond",
+            Self::Cond { condition: None, .. } => "else",
             Self::Iter { .. } => "iter",
             Self::Local => "local",
             Self::Edit { .. } => "edit",
@@ -248,32 +226,22 @@ impl Program {
 
     /// Every node with its id, in the order written.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = (NodeId, &Node)> {
-        self.nodes
-            .iter()
-            .enumerate()
-            .map(|(index, node)| (NodeId::from_index(index), node))
+        self.nodes.iter().enumerate().map(|(index, node)| (NodeId::from_index(index), node))
     }
 
     /// Every region with its id.
     pub fn regions(&self) -> impl ExactSizeIterator<Item = (RegionId, &Region)> {
-        self.regions
-            .iter()
-            .enumerate()
-            .map(|(index, region)| (RegionId::from_index(index), region))
+        self.regions.iter().enumerate().map(|(index, region)| (RegionId::from_index(index), region))
     }
 
     /// Every invoke with its id.
     pub fn invokes(&self) -> impl ExactSizeIterator<Item = (InvokeId, &Invoke)> {
-        self.invokes
-            .iter()
-            .enumerate()
-            .map(|(index, invoke)| (InvokeId::from_index(index), invoke))
+        self.invokes.iter().enumerate().map(|(index, invoke)| (InvokeId::from_index(index), invoke))
     }
 
     /// The invokes of a trace, in the order written.
     pub fn invokes_of(&self, trace: RegionId) -> impl Iterator<Item = (InvokeId, &Invoke)> {
-        self.invokes()
-            .filter(move |(_, invoke)| invoke.region == trace)
+        self.invokes().filter(move |(_, invoke)| invoke.region == trace)
     }
 
     /// The innermost trace around a region, itself included.
@@ -284,11 +252,7 @@ impl Program {
 
     /// The innermost region around a region, itself included, of a kind that passes the test.
     #[must_use]
-    pub fn enclosing(
-        &self,
-        region: RegionId,
-        test: impl Fn(&RegionKind) -> bool,
-    ) -> Option<RegionId> {
+    pub fn enclosing(&self, region: RegionId, test: impl Fn(&RegionKind) -> bool) -> Option<RegionId> {
         let mut current = Some(region);
         // A damaged program may hold a ring of parents.
         for _ in 0..=self.regions.len() {
@@ -305,10 +269,6 @@ impl Program {
     /// A line as people write it, `patch.py:12`; `None` when the file is not in the table.
     #[must_use]
     pub fn line_text(&self, line: Line) -> Option<String> {
-        Some(format!(
-            "{}:{}",
-            self.sources.get(line.source.index())?,
-            line.line
-        ))
+        Some(format!("{}:{}", self.sources.get(line.source.index())?, line.line))
     }
 }
