@@ -7,6 +7,7 @@ mod build;
 pub mod dtype;
 pub mod error;
 pub mod exec;
+pub mod grad;
 pub mod graph;
 pub mod op;
 mod reference;
