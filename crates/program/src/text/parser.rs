@@ -569,7 +569,11 @@ impl Parser<'_> {
             return self.expected("`..`");
         }
         self.advance()?;
-        let stop = if self.current.kind == TokenKind::Int { Some(self.int(CALL)?) } else { None };
+        let stop = if self.take_word("end")? {
+            None
+        } else {
+            Some(self.int("`end` or the number of a call, from 0")?)
+        };
         let step = if self.take_word("by")? { self.int("the distance between calls")? } else { 1 };
         Ok(Steps::Range { start, stop, step })
     }
