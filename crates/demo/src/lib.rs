@@ -1,0 +1,23 @@
+//! The demo model: what it is taught, in which words, and how it is trained and tested.
+//!
+//! A GPT-2-shaped model of about a million and a half parameters learns from a seeded, endless corpus of short documents:
+//! facts, indirect objects, in-context pairs, copying, agreement and little stories. This crate owns the corpus
+//! ([`corpus`]), what the corpus never shows ([`split`]), the questions asked afterwards ([`evaluation()`]), the tokenizer
+//! ([`train_tokenizer`]), the blocks of tokens ([`training_batches`]) and the numbers of the training run ([`Recipe`]).
+//! It knows no tensors; whoever trains brings the engine.
+
+mod batches;
+pub mod corpus;
+mod evaluation;
+pub mod lexicon;
+mod recipe;
+mod rng;
+pub mod split;
+mod tokenizer;
+
+pub use batches::{Batch, Batches, training_batches};
+pub use evaluation::{Probe, Skill, evaluation};
+pub use recipe::Recipe;
+pub use rng::Rng;
+pub use split::HeldOut;
+pub use tokenizer::{END_OF_TEXT, TokenizerError, encode, train_tokenizer, write_tokenizer};

@@ -1,0 +1,113 @@
+//! How the shipped model is trained.
+
+use serde_json::{Value, json};
+
+use crate::corpus::Mix;
+
+/// Everything that decides the trained weights.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recipe {
+    /// Seed of the corpus, the row order and the initial weights.
+    pub seed: u64,
+    /// Tokens of the vocabulary.
+    pub d_vocab: usize,
+    /// Positions of the model.
+    pub n_ctx: usize,
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Number of blocks.
+    pub n_layers: usize,
+    /// Attention heads in each block.
+    pub n_heads: usize,
+    /// Mix of document kinds.
+    pub mix: Mix,
+    /// Rows of a block.
+    pub rows: usize,
+    /// Predictions in each row.
+    pub seq: usize,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Highest learning rate.
+    pub peak_learning_rate: f64,
+    /// Learning rate of the last step, as a share of the highest.
+    pub final_share: f64,
+    /// Steps of linear warm-up.
+    pub warm_up: u64,
+    /// AdamW's decay of the first moment.
+    pub beta1: f64,
+    /// AdamW's decay of the second moment.
+    pub beta2: f64,
+    /// AdamW's ε.
+    pub epsilon: f64,
+    /// Decoupled weight decay of matrices; biases and norms have none.
+    pub weight_decay: f64,
+    /// Largest norm of all gradients together.
+    pub clip_norm: f64,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            d_vocab: 2048,
+            n_ctx: 128,
+            d_model: 128,
+            n_layers: 6,
+            n_heads: 4,
+            mix: Mix::default(),
+            rows: 32,
+            seq: 96,
+            steps: 6_000,
+            peak_learning_rate: 2e-3,
+            final_share: 0.05,
+            warm_up: 100,
+            beta1: 0.9,
+            beta2: 0.98,
+            epsilon: 1e-8,
+            weight_decay: 0.05,
+            clip_norm: 1.0,
+        }
+    }
+}
+
+impl Recipe {
+    /// The model's `config.json`, as Hugging Face `transformers` reads it.
+    pub fn config(&self) -> Value {
+        json!({
+            "activation_function": "gelu_new",
+            "architectures": ["GPT2LMHeadModel"],
+            "attn_pdrop": 0.0,
+            "bos_token_id": 0,
+            "embd_pdrop": 0.0,
+            "eos_token_id": 0,
+            "initializer_range": 0.02,
+            "layer_norm_epsilon": 1e-5,
+            "model_type": "gpt2",
+            "n_ctx": self.n_ctx,
+            "n_embd": self.d_model,
+            "n_head": self.n_heads,
+            "n_inner": null,
+            "n_layer": self.n_layers,
+            "n_positions": self.n_ctx,
+            "resid_pdrop": 0.0,
+            "torch_dtype": "float32",
+            "vocab_size": self.d_vocab,
+        })
+    }
+
+    /// The learning rate of step `step`, counted from 0: linear warm-up, then half a cosine down to the final share.
+    pub fn learning_rate(&self, step: u64) -> f64 {
+        if step < self.warm_up {
+            return self.peak_learning_rate * (step + 1) as f64 / self.warm_up as f64;
+        }
+        let length = self.steps.saturating_sub(self.warm_up).max(1) as f64;
+        let done = ((step - self.warm_up) as f64 / length).min(1.0);
+        let falling = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
+        self.peak_learning_rate * (self.final_share + (1.0 - self.final_share) * falling)
+    }
+
+    /// Predictions made during training.
+    pub const fn n_tokens(&self) -> u64 {
+        self.steps * (self.rows * self.seq) as u64
+    }
+}
