@@ -7,6 +7,7 @@
 //! It knows no tensors; whoever trains brings the engine.
 
 mod batches;
+mod card;
 pub mod corpus;
 mod evaluation;
 pub mod lexicon;
@@ -16,6 +17,7 @@ pub mod split;
 mod tokenizer;
 
 pub use batches::{Batch, Batches, training_batches};
+pub use card::{Accuracy, Outcome, TrainingRun, accuracies, model_card};
 pub use evaluation::{Probe, Skill, evaluation};
 pub use recipe::Recipe;
 pub use rng::Rng;

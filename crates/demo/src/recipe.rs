@@ -33,6 +33,8 @@ pub struct Recipe {
     pub final_share: f64,
     /// Steps of linear warm-up.
     pub warm_up: u64,
+    /// Steps of the linear fall at the end.
+    pub fall: u64,
     /// AdamW's decay of the first moment.
     pub beta1: f64,
     /// AdamW's decay of the second moment.
@@ -59,8 +61,9 @@ impl Default for Recipe {
             seq: 96,
             steps: 6_000,
             peak_learning_rate: 2e-3,
-            final_share: 0.05,
+            final_share: 0.02,
             warm_up: 100,
+            fall: 1_800,
             beta1: 0.9,
             beta2: 0.98,
             epsilon: 1e-8,
@@ -95,19 +98,51 @@ impl Recipe {
         })
     }
 
-    /// The learning rate of step `step`, counted from 0: linear warm-up, then half a cosine down to the final share.
+    /// The learning rate of step `step`, counted from 0: linear warm-up, a level stretch, and a linear fall to the final share.
     pub fn learning_rate(&self, step: u64) -> f64 {
         if step < self.warm_up {
             return self.peak_learning_rate * (step + 1) as f64 / self.warm_up as f64;
         }
-        let length = self.steps.saturating_sub(self.warm_up).max(1) as f64;
-        let done = ((step - self.warm_up) as f64 / length).min(1.0);
-        let falling = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
-        self.peak_learning_rate * (self.final_share + (1.0 - self.final_share) * falling)
+        let fall = self.fall.max(1);
+        let left = self.steps.saturating_sub(step).min(fall) as f64 / fall as f64;
+        self.peak_learning_rate * (self.final_share + (1.0 - self.final_share) * left)
+    }
+
+    /// Parameters of the model, the tied embedding counted once.
+    pub const fn n_parameters(&self) -> usize {
+        let d = self.d_model;
+        let block = 12 * d * d + 13 * d;
+        (self.d_vocab + self.n_ctx) * d + self.n_layers * block + 2 * d
     }
 
     /// Predictions made during training.
     pub const fn n_tokens(&self) -> u64 {
         self.steps * (self.rows * self.seq) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Recipe;
+
+    #[test]
+    fn the_weights_fit_in_eight_megabytes() {
+        assert!(Recipe::default().n_parameters() * 4 < 7_500_000);
+    }
+
+    #[test]
+    fn parameters_are_counted_as_transformers_counts_them() {
+        let recipe = Recipe { d_vocab: 2048, n_ctx: 128, d_model: 128, n_layers: 6, ..Recipe::default() };
+        assert_eq!(recipe.n_parameters(), 1_468_416);
+    }
+
+    #[test]
+    fn the_learning_rate_rises_holds_and_falls() {
+        let recipe = Recipe::default();
+        assert!(recipe.learning_rate(0) < recipe.learning_rate(recipe.warm_up / 2));
+        assert_eq!(recipe.learning_rate(recipe.warm_up), recipe.peak_learning_rate);
+        assert_eq!(recipe.learning_rate(recipe.steps / 2), recipe.peak_learning_rate);
+        let last = recipe.learning_rate(recipe.steps);
+        assert!((last - recipe.peak_learning_rate * recipe.final_share).abs() < 1e-12, "{last}");
     }
 }
