@@ -37,6 +37,8 @@ impl HostData {
     }
 }
 
+pub use crate::exec::reshape_strides;
+
 /// A computed array: shared memory, element type, shape and strides.
 #[derive(Clone)]
 pub struct Value {
@@ -219,6 +221,14 @@ impl Tensor {
         }
         self.node.engine.eval(std::slice::from_ref(self))?;
         self.node.value.get().cloned().ok_or(TensorError::NotLoaded { name: format!("{self:?}") })
+    }
+
+    /// The computed value as a leaf: nothing of what made it is held any longer, and no gradient flows through it.
+    ///
+    /// # Errors
+    /// As [`Tensor::eval`].
+    pub fn detach(&self) -> Result<Tensor> {
+        Ok(self.engine().from_value(self.eval()?, None))
     }
 
     /// The elements, row-major.

@@ -4,6 +4,8 @@ mod contract;
 mod elementwise;
 mod index;
 mod norm;
+mod random;
+mod random;
 mod reduce;
 mod view;
 

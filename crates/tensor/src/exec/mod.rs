@@ -14,6 +14,7 @@ use crate::op::Op;
 use crate::value::Value;
 
 pub(crate) use strided::copy_strided;
+pub use strided::reshape_strides;
 
 /// Which rewrites the planner applies; each can be switched off for tests and for bug hunting.
 ///

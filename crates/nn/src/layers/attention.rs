@@ -1,0 +1,105 @@
+//! The part of attention that all families share: heads, cache, pattern, fused or step by step.
+
+use pellucid_tensor::{Attention, Tensor};
+
+use crate::error::Result;
+use crate::forward::Forward;
+use crate::tree::ModuleId;
+use crate::value::KvCache;
+use crate::var::Var;
+
+/// Splitting channels into heads and back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// Number of heads.
+    pub n: usize,
+    /// Channels of each.
+    pub d_head: usize,
+}
+
+impl Heads {
+    /// `[batch, seq, n * d_head]` as `[batch, n, seq, d_head]`, a view.
+    ///
+    /// # Errors
+    /// If the last dimension is another.
+    pub fn split(self, x: &Var) -> Result<Var> {
+        let dims = x.get()?;
+        let (batch, seq) = (dims.dims()[0] as i64, dims.dims()[1] as i64);
+        Ok(x.reshape(&[batch, seq, self.n as i64, self.d_head as i64])?.transpose(1, 2)?)
+    }
+
+    /// `[batch, n, seq, d]` as `[batch, seq, n * d]`.
+    ///
+    /// # Errors
+    /// If the shape is another.
+    pub fn merge(x: &Tensor) -> Result<Tensor> {
+        let (batch, seq) = (x.dims()[0] as i64, x.dims()[2] as i64);
+        Ok(x.transpose(1, 2)?.reshape(&[batch, seq, -1])?)
+    }
+}
+
+/// Scaled dot-product attention of one layer, with its cache and its pattern as a place.
+#[derive(Clone, Debug)]
+pub struct AttentionCore {
+    /// The attention module, whose pattern it is.
+    pub module: ModuleId,
+    /// Position of the layer in the cache.
+    pub layer: usize,
+    /// Scale, causality, window, soft-capping.
+    pub spec: Attention,
+}
+
+impl AttentionCore {
+    /// Attention of queries over the cached and the new keys and values, all `[batch, heads, seq, d_head]`; `mask`
+    /// is true where a query may look. The result is `[batch, n_heads, seq_q, d_head]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub async fn attend(
+        &self,
+        pass: &Forward<'_>,
+        (q, k, v): (&Tensor, &Tensor, &Tensor),
+        mask: Option<&Tensor>,
+        cache: Option<&KvCache>,
+    ) -> Result<Tensor> {
+        let (k, v) = match cache {
+            Some(cache) => cache.append(self.layer, k, v)?,
+            None => (k.clone(), v.clone()),
+        };
+        if !pass.hooks.wants(self.module, "pattern") {
+            return Ok(q.attention(&k, &v, mask, self.spec)?);
+        }
+        let pattern = q.attention_pattern(&k, mask, self.spec)?;
+        let pattern = pass.inner(self.module, "pattern", pattern).await?;
+        Ok(pattern.attend(&v)?)
+    }
+}
+
+/// Which keys each query may look at in a padded batch, from the mask `[batch, seq_k]` of real tokens: `None` if all
+/// are real.
+///
+/// # Errors
+/// If the mask cannot be computed.
+pub fn padding_mask(mask: Option<&Tensor>) -> Result<Option<Tensor>> {
+    let Some(mask) = mask else { return Ok(None) };
+    if mask.cast(pellucid_tensor::DType::Bool).to_vec::<u8>()?.iter().all(|&real| real != 0) {
+        return Ok(None);
+    }
+    Ok(Some(mask.unsqueeze(1)?.unsqueeze(1)?))
+}
+
+/// Positions `[batch, seq]` of the tokens of this pass: counted over real tokens only, so that a padded row has the
+/// positions of its own single run.
+///
+/// # Errors
+/// If the mask does not fit.
+pub fn positions(ids: &Tensor, mask: Option<&Tensor>, past: usize) -> Result<Tensor> {
+    let (batch, seq) = (ids.dims()[0], ids.dims()[1]);
+    let Some(mask) = mask.filter(|m| padding_mask(Some(m)).is_ok_and(|p| p.is_some())) else {
+        let row = ids.engine().arange(past, 1, seq, pellucid_tensor::DType::I64);
+        return Ok(row.unsqueeze(0)?.expand(&[batch as i64, seq as i64])?);
+    };
+    let counted = mask.cast(pellucid_tensor::DType::I64).cumsum(-1)?.sub_scalar(1)?;
+    let all = counted.clamp(Some(0.into()), None)?;
+    Ok(all.narrow(-1, -(seq as i64), seq)?)
+}

@@ -1,0 +1,93 @@
+//! Affine maps.
+
+use crate::error::Result;
+use crate::forward::Forward;
+use crate::tree::{ModuleId, TreeBuilder};
+use crate::value::{Args, Value};
+use crate::weights::Parameter;
+
+/// `x W^T + b`, weight `[d_out, d_in]`, as `torch.nn.Linear`.
+#[derive(Debug)]
+pub struct Linear {
+    module: ModuleId,
+    /// `[d_out, d_in]`.
+    pub weight: Parameter,
+    /// `[d_out]`, if any.
+    pub bias: Option<Parameter>,
+}
+
+impl Linear {
+    /// Adds the module to the tree.
+    ///
+    /// # Errors
+    /// A missing or misshapen weight.
+    pub fn build(
+        b: &mut TreeBuilder<'_>,
+        name: &str,
+        d_in: usize,
+        d_out: usize,
+        bias: bool,
+    ) -> Result<Linear> {
+        let printed = if bias { "True" } else { "False" };
+        let detail = format!("in_features={d_in}, out_features={d_out}, bias={printed}");
+        b.child(name, "Linear", detail, |b| {
+            Ok(Linear {
+                module: b.id(),
+                weight: b.parameter("weight", &[d_out, d_in])?,
+                bias: if bias { Some(b.parameter("bias", &[d_out])?) } else { None },
+            })
+        })
+    }
+
+    /// Adds the module to the tree with a weight that another module owns.
+    ///
+    /// # Errors
+    /// None so far.
+    pub fn tied(b: &mut TreeBuilder<'_>, name: &str, weight: &Parameter) -> Result<Linear> {
+        let (d_out, d_in) = (weight.get().dims()[0], weight.get().dims()[1]);
+        let detail = format!("in_features={d_in}, out_features={d_out}, bias=False");
+        b.child(name, "Linear", detail, |b| {
+            b.tied(weight);
+            Ok(Linear { module: b.id(), weight: weight.clone(), bias: None })
+        })
+    }
+
+    async fn run(&self, _: &Forward<'_>, args: Args) -> Result<Value> {
+        let x = args.var(0, "input")?.get()?;
+        let bias = self.bias.as_ref().map(Parameter::get);
+        Ok(Value::tensor(x.linear(&self.weight.get(), bias.as_ref())?))
+    }
+}
+
+/// `x W + b`, weight `[d_in, d_out]`, as GPT-2's `Conv1D`.
+#[derive(Debug)]
+pub struct Conv1D {
+    module: ModuleId,
+    /// `[d_in, d_out]`.
+    pub weight: Parameter,
+    /// `[d_out]`.
+    pub bias: Parameter,
+}
+
+impl Conv1D {
+    /// Adds the module to the tree.
+    ///
+    /// # Errors
+    /// A missing or misshapen weight.
+    pub fn build(b: &mut TreeBuilder<'_>, name: &str, d_in: usize, d_out: usize) -> Result<Conv1D> {
+        b.child(name, "Conv1D", format!("nf={d_out}, nx={d_in}"), |b| {
+            Ok(Conv1D {
+                module: b.id(),
+                weight: b.parameter("weight", &[d_in, d_out])?,
+                bias: b.parameter("bias", &[d_out])?,
+            })
+        })
+    }
+
+    async fn run(&self, _: &Forward<'_>, args: Args) -> Result<Value> {
+        let x = args.var(0, "x")?.get()?;
+        Ok(Value::tensor(x.matmul(&self.weight.get())?.add(&self.bias.get())?))
+    }
+}
+
+crate::layer!(Linear, Conv1D);

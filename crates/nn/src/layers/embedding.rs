@@ -1,0 +1,41 @@
+//! Tables of vectors.
+
+use crate::error::Result;
+use crate::forward::Forward;
+use crate::tree::{ModuleId, TreeBuilder};
+use crate::value::{Args, Value};
+use crate::weights::Parameter;
+
+/// Rows of a table `[entries, d_model]` at integer ids, as `torch.nn.Embedding`.
+#[derive(Debug)]
+pub struct Embedding {
+    module: ModuleId,
+    /// `[entries, d_model]`.
+    pub weight: Parameter,
+}
+
+impl Embedding {
+    /// Adds the module to the tree.
+    ///
+    /// # Errors
+    /// A missing or misshapen weight.
+    pub fn build(
+        b: &mut TreeBuilder<'_>,
+        name: &str,
+        entries: usize,
+        d_model: usize,
+        padding: Option<usize>,
+    ) -> Result<Embedding> {
+        let padding = padding.map(|i| format!(", padding_idx={i}")).unwrap_or_default();
+        b.child(name, "Embedding", format!("{entries}, {d_model}{padding}"), |b| {
+            Ok(Embedding { module: b.id(), weight: b.parameter("weight", &[entries, d_model])? })
+        })
+    }
+
+    async fn run(&self, _: &Forward<'_>, args: Args) -> Result<Value> {
+        let ids = args.var(0, "input")?.get()?;
+        Ok(Value::tensor(self.weight.get().embed(&ids)?))
+    }
+}
+
+crate::layer!(Embedding);

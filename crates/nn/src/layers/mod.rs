@@ -1,0 +1,34 @@
+//! The blocks that architectures are assembled from.
+
+mod attention;
+mod dense;
+mod embedding;
+mod norm;
+mod pointwise;
+mod rotary;
+
+pub use attention::{AttentionCore, Heads, padding_mask, positions};
+pub use dense::{Conv1D, Linear};
+pub use embedding::Embedding;
+pub use norm::{LayerNorm, RmsNorm};
+pub use pointwise::{Activation, ActivationKind, Dropout};
+pub use rotary::{RotaryAngles, RotaryScaling};
+
+/// Implements [`crate::Layer`] for a type with a `module` field and an async method `run(&self, pass, args)`.
+#[macro_export]
+macro_rules! layer {
+    ($($t:ty),* $(,)?) => {$(
+        impl $crate::Layer for $t {
+            fn module(&self) -> $crate::ModuleId {
+                self.module
+            }
+            fn forward<'a>(
+                &'a self,
+                pass: &'a $crate::Forward<'a>,
+                args: $crate::Args,
+            ) -> $crate::LayerFuture<'a> {
+                Box::pin(self.run(pass, args))
+            }
+        }
+    )*};
+}

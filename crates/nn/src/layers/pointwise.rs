@@ -1,0 +1,117 @@
+//! Modules that act on every element alone.
+
+use pellucid_tensor::{Result as TensorResult, Tensor};
+
+use crate::error::Result;
+use crate::forward::Forward;
+use crate::tree::{ModuleId, TreeBuilder};
+use crate::value::{Args, Value};
+
+/// An activation function, by the names of Hugging Face's `ACT2FN`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActivationKind {
+    /// `gelu`: with the error function.
+    Gelu,
+    /// `gelu_new`: tanh approximation.
+    GeluNew,
+    /// `gelu_fast`: the same approximation, in another class.
+    GeluFast,
+    /// `gelu_pytorch_tanh`: the same approximation, in another class.
+    GeluPytorchTanh,
+    /// `silu` or `swish`.
+    Silu,
+    /// `relu`.
+    Relu,
+    /// `tanh`.
+    Tanh,
+}
+
+impl ActivationKind {
+    /// The function of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<ActivationKind> {
+        Some(match name {
+            "gelu" => ActivationKind::Gelu,
+            "gelu_new" => ActivationKind::GeluNew,
+            "gelu_fast" => ActivationKind::GeluFast,
+            "gelu_pytorch_tanh" => ActivationKind::GeluPytorchTanh,
+            "silu" | "swish" => ActivationKind::Silu,
+            "relu" => ActivationKind::Relu,
+            "tanh" => ActivationKind::Tanh,
+            _ => return None,
+        })
+    }
+
+    /// The class of the reference implementation.
+    #[must_use]
+    pub fn type_name(self) -> &'static str {
+        match self {
+            ActivationKind::Gelu => "GELUActivation",
+            ActivationKind::GeluNew => "NewGELUActivation",
+            ActivationKind::GeluFast => "FastGELUActivation",
+            ActivationKind::GeluPytorchTanh => "PytorchGELUTanh",
+            ActivationKind::Silu => "SiLU",
+            ActivationKind::Relu => "ReLU",
+            ActivationKind::Tanh => "Tanh",
+        }
+    }
+
+    /// The function's values.
+    ///
+    /// # Errors
+    /// As [`Tensor::unary`].
+    pub fn apply(self, x: &Tensor) -> TensorResult<Tensor> {
+        match self {
+            ActivationKind::Gelu => x.gelu(),
+            ActivationKind::GeluNew | ActivationKind::GeluFast | ActivationKind::GeluPytorchTanh => {
+                x.gelu_tanh()
+            }
+            ActivationKind::Silu => x.silu(),
+            ActivationKind::Relu => x.relu(),
+            ActivationKind::Tanh => x.tanh(),
+        }
+    }
+}
+
+/// An activation function as a module.
+#[derive(Debug)]
+pub struct Activation {
+    module: ModuleId,
+    kind: ActivationKind,
+}
+
+impl Activation {
+    /// Adds the module to the tree.
+    ///
+    /// # Errors
+    /// None so far.
+    pub fn build(b: &mut TreeBuilder<'_>, name: &str, kind: ActivationKind) -> Result<Activation> {
+        b.child(name, kind.type_name(), "", |b| Ok(Activation { module: b.id(), kind }))
+    }
+
+    async fn run(&self, _: &Forward<'_>, args: Args) -> Result<Value> {
+        Ok(Value::tensor(self.kind.apply(&args.var(0, "input")?.get()?)?))
+    }
+}
+
+/// Dropout: a place like any other, and the identity outside training. Its output is its input's storage.
+#[derive(Debug)]
+pub struct Dropout {
+    module: ModuleId,
+}
+
+impl Dropout {
+    /// Adds the module to the tree.
+    ///
+    /// # Errors
+    /// None so far.
+    pub fn build(b: &mut TreeBuilder<'_>, name: &str, p: f64) -> Result<Dropout> {
+        b.child(name, "Dropout", format!("p={p:?}, inplace=False"), |b| Ok(Dropout { module: b.id() }))
+    }
+
+    async fn run(&self, _: &Forward<'_>, args: Args) -> Result<Value> {
+        Ok(Value::Tensor(args.var(0, "input")?))
+    }
+}
+
+crate::layer!(Activation, Dropout);

@@ -1,0 +1,162 @@
+//! A model: its tree, its layers, and how its root is called.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use pellucid_tensor::{Engine, Tensor};
+
+use crate::error::{NnError, Result};
+use crate::forward::{Forward, LayerFuture, NoHooks};
+use crate::tree::{ModuleId, ModuleTree};
+use crate::value::{Args, KvCache, Value};
+use crate::weights::Parameter;
+
+/// A module that can be called.
+pub trait Layer: Send + Sync {
+    /// Its place in the tree.
+    fn module(&self) -> ModuleId;
+
+    /// Builds what the module computes from its arguments.
+    fn forward<'a>(&'a self, pass: &'a Forward<'a>, args: Args) -> LayerFuture<'a>;
+}
+
+/// What stays the same over all passes of a model: sizes, in the field's terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skeleton {
+    /// Hugging Face's name of the family, such as `gpt2`.
+    pub model_type: String,
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Number of blocks.
+    pub n_layers: usize,
+    /// Query heads of a block.
+    pub n_heads: usize,
+    /// Key and value heads of a block.
+    pub n_kv_heads: usize,
+    /// Channels of a head.
+    pub d_head: usize,
+    /// Entries of the vocabulary, padding entries included.
+    pub d_vocab: usize,
+    /// Positions, if the model has a limit.
+    pub n_ctx: Option<usize>,
+    /// Path of the list of blocks, such as `transformer.h`.
+    pub blocks: String,
+    /// Name of the attention module in a block, such as `attn`.
+    pub attention: String,
+    /// Path of the last norm.
+    pub final_norm: String,
+    /// Path of the unembedding.
+    pub unembedding: String,
+    /// Path of the token embedding.
+    pub embedding: String,
+    /// Module of a block whose input is `[batch, seq, n_heads * d_head]`, the heads' outputs side by side.
+    pub head_output: String,
+    /// Name of the feed-forward module in a block.
+    pub mlp: String,
+}
+
+/// A language model: module tree, layers, sizes.
+pub struct Model {
+    engine: Engine,
+    tree: ModuleTree,
+    /// By module; lists of modules have none.
+    layers: Vec<Option<Arc<dyn Layer>>>,
+    skeleton: Skeleton,
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.tree.printout())
+    }
+}
+
+impl Model {
+    /// Puts a model together.
+    #[must_use]
+    pub fn new(engine: Engine, tree: ModuleTree, layers: Vec<Arc<dyn Layer>>, skeleton: Skeleton) -> Model {
+        let mut by_module: Vec<Option<Arc<dyn Layer>>> = vec![None; tree.iter().count()];
+        for layer in layers {
+            let at = layer.module().0 as usize;
+            by_module[at] = Some(layer);
+        }
+        Model { engine, tree, layers: by_module, skeleton }
+    }
+
+    /// Owner of the model's tensors.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The module tree.
+    #[must_use]
+    pub fn tree(&self) -> &ModuleTree {
+        &self.tree
+    }
+
+    /// Sizes and places.
+    #[must_use]
+    pub fn skeleton(&self) -> &Skeleton {
+        &self.skeleton
+    }
+
+    /// The layer of a module; `None` for a list of modules.
+    #[must_use]
+    pub fn layer(&self, id: ModuleId) -> Option<&Arc<dyn Layer>> {
+        self.layers.get(id.0 as usize)?.as_ref()
+    }
+
+    /// All parameters, tied ones once.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<Parameter> {
+        self.tree.parameters()
+    }
+
+    /// The arguments a language model's root is called with, as the reference's data preparation makes them.
+    #[must_use]
+    pub fn root_args(ids: Tensor, mask: Option<Tensor>, cache: Option<Rc<KvCache>>) -> Args {
+        let mut args = Args::default().with("input_ids", Value::tensor(ids));
+        args = args.with("attention_mask", mask.map_or(Value::None, Value::tensor));
+        args = args.with("labels", Value::None);
+        match cache {
+            Some(cache) => args.with("past_key_values", Value::Cache(cache)),
+            None => args,
+        }
+    }
+
+    /// Builds a whole forward pass without interventions.
+    ///
+    /// # Errors
+    /// Whatever a module returns.
+    pub fn forward(&self, args: Args) -> Result<Value> {
+        let pass = Forward { model: self, hooks: &NoHooks, memory: None };
+        let root =
+            self.layer(self.tree.root()).ok_or_else(|| NnError::MissingWeight { name: "root".into() })?;
+        let future = std::pin::pin!(pass.call(&**root, args));
+        match future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+            std::task::Poll::Ready(result) => result,
+            std::task::Poll::Pending => unreachable!("nothing to wait for without hooks"),
+        }
+    }
+
+    /// Logits `[batch, seq, d_vocab]` of token ids `[batch, seq]`, unevaluated.
+    ///
+    /// # Errors
+    /// As [`Model::forward`].
+    pub fn logits(&self, ids: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+        let output = self.forward(Model::root_args(ids.clone(), mask.cloned(), None))?;
+        let logits = match &output {
+            Value::Record(record) => record.get("logits"),
+            _ => None,
+        };
+        match logits {
+            Some(Value::Tensor(var)) => Ok(var.get()?),
+            _ => Err(NnError::Argument {
+                module: "the model".into(),
+                argument: "output",
+                expected: "a record with logits",
+                got: output.kind(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The module tree: names, types and parameters, as the reference implementation has them.
+
+use std::fmt::Write as _;
+
+use crate::error::Result;
+use crate::weights::{Parameter, WeightSource};
+
+/// A module of a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModuleId(pub u32);
+
+/// One module: its place in the tree and how it prints.
+#[derive(Clone, Debug)]
+pub struct ModuleNode {
+    /// Dotted path from the root; empty for the root.
+    pub path: String,
+    /// The last part of the path.
+    pub name: String,
+    /// The reference implementation's class name.
+    pub type_name: &'static str,
+    /// What the class prints in its parentheses, if it has no children.
+    pub detail: String,
+    /// The module it belongs to.
+    pub parent: Option<ModuleId>,
+    /// Modules that belong to it, in order.
+    pub children: Vec<ModuleId>,
+    /// Its own parameters, in order.
+    pub parameters: Vec<Parameter>,
+}
+
+/// All modules of a model, the root first, parents before children.
+#[derive(Clone, Debug, Default)]
+pub struct ModuleTree {
+    nodes: Vec<ModuleNode>,
+}
+
+impl ModuleTree {
+    /// The root.
+    #[must_use]
+    pub fn root(&self) -> ModuleId {
+        ModuleId(0)
+    }
+
+    /// A module's description.
+    ///
+    /// # Panics
+    /// If the module belongs to another tree.
+    #[must_use]
+    pub fn node(&self, id: ModuleId) -> &ModuleNode {
+        &self.nodes[id.0 as usize]
+    }
+
+    /// All modules, parents before children, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (ModuleId, &ModuleNode)> {
+        self.nodes.iter().enumerate().map(|(i, n)| (ModuleId(i as u32), n))
+    }
+
+    /// The module at a dotted path; a leading dot is allowed, as nnsight prints it.
+    #[must_use]
+    pub fn find(&self, path: &str) -> Option<ModuleId> {
+        let path = path.strip_prefix('.').unwrap_or(path);
+        let mut at = self.root();
+        if path.is_empty() {
+            return Some(at);
+        }
+        for part in path.split('.') {
+            at = *self.node(at).children.iter().find(|c| self.node(**c).name == part)?;
+        }
+        Some(at)
+    }
+
+    /// All parameters with their full names, in order; tied ones once.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let mut all: Vec<Parameter> = Vec::new();
+        for p in self.nodes.iter().flat_map(|n| &n.parameters) {
+            if !all.iter().any(|q| q.same(p)) {
+                all.push(p.clone());
+            }
+        }
+        all
+    }
+
+    /// The printout of `print(model)` in PyTorch; equal neighbours in a list are folded as `(0-11): 12 x Block(...)`.
+    #[must_use]
+    pub fn printout(&self) -> String {
+        let mut out = String::new();
+        self.print(self.root(), &mut out);
+        out
+    }
+
+    fn print(&self, id: ModuleId, out: &mut String) {
+        let node = self.node(id);
+        let _ = write!(out, "{}({}", node.type_name, node.detail);
+        if node.children.is_empty() {
+            out.push(')');
+            return;
+        }
+        let printed: Vec<(&str, String)> = node
+            .children
+            .iter()
+            .map(|&c| {
+                let mut text = String::new();
+                self.print(c, &mut text);
+                (self.node(c).name.as_str(), text.replace('\n', "\n  "))
+            })
+            .collect();
+        let folds = node.type_name == "ModuleList";
+        let mut i = 0;
+        while i < printed.len() {
+            let same =
+                if folds { printed[i..].iter().take_while(|p| p.1 == printed[i].1).count() } else { 1 };
+            let (name, text) = &printed[i];
+            let _ = if same == 1 {
+                write!(out, "\n  ({name}): {text}")
+            } else {
+                write!(out, "\n  ({name}-{}): {same} x {text}", printed[i + same - 1].0)
+            };
+            i += same;
+        }
+        out.push_str("\n)");
+    }
+}
+
+/// Assembles a tree from the root down while layers are made.
+pub struct TreeBuilder<'a> {
+    tree: ModuleTree,
+    at: ModuleId,
+    weights: &'a mut dyn WeightSource,
+}
+
+impl<'a> TreeBuilder<'a> {
+    /// Starts a tree whose parameters come from `weights`.
+    pub fn new(root_type: &'static str, weights: &'a mut dyn WeightSource) -> TreeBuilder<'a> {
+        let root = ModuleNode {
+            path: String::new(),
+            name: String::new(),
+            type_name: root_type,
+            detail: String::new(),
+            parent: None,
+            children: Vec::new(),
+            parameters: Vec::new(),
+        };
+        TreeBuilder { tree: ModuleTree { nodes: vec![root] }, at: ModuleId(0), weights }
+    }
+
+    /// The module being assembled.
+    #[must_use]
+    pub fn id(&self) -> ModuleId {
+        self.at
+    }
+
+    /// Adds a module and assembles it in `build`.
+    ///
+    /// # Errors
+    /// Whatever `build` returns.
+    pub fn child<T>(
+        &mut self,
+        name: impl Into<String>,
+        type_name: &'static str,
+        detail: impl Into<String>,
+        build: impl FnOnce(&mut TreeBuilder<'a>) -> Result<T>,
+    ) -> Result<T> {
+        let name = name.into();
+        let parent = &self.tree.nodes[self.at.0 as usize];
+        let path = if parent.path.is_empty() { name.clone() } else { format!("{}.{name}", parent.path) };
+        let id = ModuleId(self.tree.nodes.len() as u32);
+        self.tree.nodes.push(ModuleNode {
+            path,
+            name,
+            type_name,
+            detail: detail.into(),
+            parent: Some(self.at),
+            children: Vec::new(),
+            parameters: Vec::new(),
+        });
+        self.tree.nodes[self.at.0 as usize].children.push(id);
+        let outer = std::mem::replace(&mut self.at, id);
+        let built = build(self);
+        self.at = outer;
+        built
+    }
+
+    /// A parameter of the module being assembled.
+    ///
+    /// # Errors
+    /// Whatever the source of weights returns: a missing weight, another shape.
+    pub fn parameter(&mut self, name: &str, dims: &[usize]) -> Result<Parameter> {
+        let node = &mut self.tree.nodes[self.at.0 as usize];
+        let full = if node.path.is_empty() { name.to_owned() } else { format!("{}.{name}", node.path) };
+        let parameter = Parameter::new(&full, self.weights.weight(&full, dims)?);
+        node.parameters.push(parameter.clone());
+        Ok(parameter)
+    }
+
+    /// A parameter of the module being assembled that is another module's as well.
+    pub fn tied(&mut self, parameter: &Parameter) {
+        self.tree.nodes[self.at.0 as usize].parameters.push(parameter.clone());
+    }
+
+    /// The finished tree.
+    #[must_use]
+    pub fn finish(self) -> ModuleTree {
+        self.tree
+    }
+}
