@@ -5,7 +5,6 @@ mod elementwise;
 mod index;
 mod norm;
 mod random;
-mod random;
 mod reduce;
 mod view;
 
