@@ -16,6 +16,7 @@ mod product;
 pub use epilogue::{Activation, Epilogue, Residual};
 pub use pack::{PackedMatrix, PanelFormat, Source};
 pub use packed::matmul_packed;
+pub(crate) use product::Part;
 pub use product::{MatmulShape, matmul_strided};
 
 /// Columns of a panel.

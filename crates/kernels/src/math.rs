@@ -87,9 +87,10 @@ pub fn tanh(x: f32) -> f32 {
         .mul_add(z, -0.053_737_793)
         .mul_add(z, 0.133_314_2)
         .mul_add(z, -0.333_332_8);
-    let small = (p * z).mul_add(x, x);
+    let small = (p * z).mul_add(a, a);
     let large = 1.0 - 2.0 / (exp(a + a) + 1.0);
-    if a < 0.625 { small } else { large.copysign(x) }
+    let y = if a < 0.625 { small } else { large };
+    y.copysign(x)
 }
 
 /// Error function.

@@ -33,11 +33,6 @@ impl<'a, T> SharedMut<'a, T> {
         // SAFETY: in bounds by the assertion, disjoint by the contract.
         unsafe { std::slice::from_raw_parts_mut(self.ptr.add(start), len) }
     }
-
-    /// The start of the slice.
-    pub(crate) fn as_ptr(&self) -> *mut T {
-        self.ptr
-    }
 }
 
 /// A pointer that may cross threads; what is reached through it is the business of the code that does so.
