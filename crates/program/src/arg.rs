@@ -61,11 +61,14 @@ impl Arg {
 
     /// The arguments directly inside this one, in written order.
     pub fn children(&self) -> impl Iterator<Item = &Self> {
-        let (list, pairs, parts): (&[Self], &[(Self, Self)], [Option<&Self>; 3]) = match self {
-            Self::List(items) | Self::Tuple(items) => (items, &[], [None; 3]),
-            Self::Dict(pairs) => (&[], pairs, [None; 3]),
-            Self::Slice { start, stop, step } => (&[], &[], [Some(start), Some(stop), Some(step)]),
-            _ => (&[], &[], [None; 3]),
+        let list: &[Self] = match self {
+            Self::List(items) | Self::Tuple(items) => items,
+            _ => &[],
+        };
+        let pairs: &[(Self, Self)] = if let Self::Dict(pairs) = self { pairs } else { &[] };
+        let parts = match self {
+            Self::Slice { start, stop, step } => [start, stop, step].map(|part| Some(&**part)),
+            _ => [None; 3],
         };
         list.iter()
             .chain(pairs.iter().flat_map(|(key, value)| [key, value]))

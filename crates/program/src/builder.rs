@@ -1,5 +1,7 @@
 //! Building a program in written order.
 
+use std::collections::HashMap;
+
 use crate::{
     Arg, Constant, ConstantId, Input, Invoke, InvokeId, Kind, Line, Node, NodeId, Program, Region, RegionId,
     RegionKind, SourceId, Steps,
@@ -16,6 +18,8 @@ pub struct Builder {
     invoke: Option<InvokeId>,
     steps: Steps,
     line: Option<Line>,
+    /// Constants by the address of their bytes, which the table keeps alive.
+    known: HashMap<usize, Vec<ConstantId>>,
 }
 
 /// An open region, with what becomes current again when it closes.
@@ -43,6 +47,7 @@ impl Builder {
             invoke: None,
             steps: Steps::First,
             line: None,
+            known: HashMap::new(),
         }
     }
 
@@ -180,17 +185,21 @@ impl Builder {
 
     /// Enters a constant into the table. Equal bytes in the same memory are entered once.
     pub fn constant(&mut self, constant: Constant) -> ConstantId {
-        let same = |old: &Constant| {
+        let constants = &mut self.program.constants;
+        let known = self.known.entry(constant.bytes.as_ptr() as usize).or_default();
+        let same = |id: &&ConstantId| {
+            let old = &constants[id.index()];
             std::sync::Arc::ptr_eq(&old.bytes, &constant.bytes)
                 && old.dtype == constant.dtype
                 && old.shape == constant.shape
         };
-        let constants = &mut self.program.constants;
-        let index = constants.iter().position(same).unwrap_or_else(|| {
-            constants.push(constant);
-            constants.len() - 1
-        });
-        ConstantId::from_index(index)
+        if let Some(id) = known.iter().find(same) {
+            return *id;
+        }
+        let id = ConstantId::from_index(constants.len());
+        constants.push(constant);
+        known.push(id);
+        id
     }
 
     /// Names a saved value; a name given again takes the new value.
@@ -224,6 +233,16 @@ mod tests {
         b.close();
         assert_eq!(b.current_invoke(), None);
         assert_eq!(b.close(), None);
+    }
+
+    #[test]
+    fn a_constant_in_the_same_memory_is_entered_once_for_each_shape() {
+        let mut b = Builder::new();
+        let constant = Constant::from_f32(&[1.0, 2.0]);
+        let column = Constant { shape: vec![2, 1], ..constant.clone() };
+        let ids = [&constant, &column, &constant].map(|constant| b.constant(constant.clone()).0);
+        assert_eq!(ids, [0, 1, 0]);
+        assert_eq!(b.constant(Constant::from_f32(&[1.0, 2.0])), ConstantId(2));
     }
 
     #[test]

@@ -22,18 +22,28 @@
 
 mod arg;
 mod builder;
+mod closest;
 mod constant;
+mod dependence;
+mod environment;
 mod id;
 mod kind;
+mod ops;
 mod place;
 mod program;
 mod text;
+mod verify;
 
 pub use arg::Arg;
 pub use builder::Builder;
+pub use closest::closest;
 pub use constant::{Constant, ConstantSizeError, Dtype};
+pub use dependence::{Dependence, Effects, effects, receiver};
+pub use environment::{Environment, Signature};
 pub use id::{ConstantId, InvokeId, NodeId, RegionId, SourceId};
 pub use kind::{Kind, StopScope};
+pub use ops::{is_container_write, is_in_place_op, is_random_op, is_view_op};
 pub use place::{Place, Point, Steps};
 pub use program::{Input, Invoke, Line, Node, Program, Region, RegionKind};
 pub use text::{Limits, ParseError, TEXT_VERSION, parse, parse_with};
+pub use verify::{Fault, FaultKind, MAX_FAULTS, Spot, Subject, verify};

@@ -225,17 +225,17 @@ impl Program {
     }
 
     /// Every node with its id, in the order written.
-    pub fn nodes(&self) -> impl ExactSizeIterator<Item = (NodeId, &Node)> {
+    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = (NodeId, &Node)> + ExactSizeIterator {
         self.nodes.iter().enumerate().map(|(index, node)| (NodeId::from_index(index), node))
     }
 
     /// Every region with its id.
-    pub fn regions(&self) -> impl ExactSizeIterator<Item = (RegionId, &Region)> {
+    pub fn regions(&self) -> impl DoubleEndedIterator<Item = (RegionId, &Region)> + ExactSizeIterator {
         self.regions.iter().enumerate().map(|(index, region)| (RegionId::from_index(index), region))
     }
 
     /// Every invoke with its id.
-    pub fn invokes(&self) -> impl ExactSizeIterator<Item = (InvokeId, &Invoke)> {
+    pub fn invokes(&self) -> impl DoubleEndedIterator<Item = (InvokeId, &Invoke)> + ExactSizeIterator {
         self.invokes.iter().enumerate().map(|(index, invoke)| (InvokeId::from_index(index), invoke))
     }
 

@@ -1,9 +1,9 @@
 //! The text form: printing and parsing are inverse, and no text harms the parser.
 
 use pellucid_program::{
-    Arg, Constant, ConstantId, Dtype, Input, Invoke, InvokeId, Kind, Limits, Line, Node, NodeId,
-    Place, Point, Program, Region, RegionId, RegionKind, SourceId, Steps, StopScope, parse,
-    parse_with,
+    Arg, Constant, ConstantId, Dependence, Dtype, Environment, Input, Invoke, InvokeId, Kind, Limits, Line,
+    MAX_FAULTS, Node, NodeId, Place, Point, Program, Region, RegionId, RegionKind, Signature, SourceId,
+    Steps, StopScope, parse, parse_with, verify,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -20,7 +20,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn node_id() -> impl Strategy<Value = NodeId> {
-    any::<u32>().prop_map(NodeId)
+    prop_oneof![4 => 0..12u32, 1 => any::<u32>()].prop_map(NodeId)
 }
 
 fn dtype() -> impl Strategy<Value = Dtype> {
@@ -87,34 +87,19 @@ fn place() -> impl Strategy<Value = Place> {
 }
 
 fn kind() -> BoxedStrategy<Kind> {
-    let scope = prop_oneof![
-        Just(StopScope::Trace),
-        Just(StopScope::Loop),
-        Just(StopScope::Session)
-    ];
+    let scope = prop_oneof![Just(StopScope::Trace), Just(StopScope::Loop), Just(StopScope::Session)];
     prop_oneof![
         place().prop_map(Kind::Read),
         (place(), arg()).prop_map(|(place, value)| Kind::Write { place, value }),
         text().prop_map(|name| Kind::Parameter { name }),
         (text(), args(), named()).prop_map(|(name, args, kwargs)| Kind::Op { name, args, kwargs }),
-        (text(), args(), named(), any::<bool>()).prop_map(|(path, args, kwargs, hooks)| {
-            Kind::Module {
-                path,
-                args,
-                kwargs,
-                hooks,
-            }
-        }),
+        (text(), args(), named(), any::<bool>())
+            .prop_map(|(path, args, kwargs, hooks)| { Kind::Module { path, args, kwargs, hooks } }),
         (node_id(), option::of(text())).prop_map(|(value, name)| Kind::Save { value, name }),
         args().prop_map(|args| Kind::Log { args }),
         (scope, option::of(node_id())).prop_map(|(scope, after)| Kind::Stop { scope, after }),
-        (node_id(), option::of(arg()), any::<bool>()).prop_map(|(loss, gradient, retain_graph)| {
-            Kind::Backward {
-                loss,
-                gradient,
-                retain_graph,
-            }
-        }),
+        (node_id(), option::of(arg()), any::<bool>())
+            .prop_map(|(loss, gradient, retain_graph)| { Kind::Backward { loss, gradient, retain_graph } }),
         node_id().prop_map(|of| Kind::Grad { of }),
         (node_id(), arg()).prop_map(|(of, value)| Kind::SetGrad { of, value }),
         (node_id(), any::<bool>()).prop_map(|(of, value)| Kind::RequiresGrad { of, value }),
@@ -134,35 +119,24 @@ fn steps() -> impl Strategy<Value = Steps> {
         Just(Steps::First),
         Just(Steps::all()),
         any::<u64>().prop_map(Steps::At),
-        (any::<u64>(), option::of(any::<u64>()), 0..4u64)
-            .prop_map(|(start, stop, step)| Steps::Range { start, stop, step }),
+        (any::<u64>(), option::of(any::<u64>()), 0..4u64).prop_map(|(start, stop, step)| Steps::Range {
+            start,
+            stop,
+            step
+        }),
         vec(any::<u64>(), 0..4).prop_map(Steps::List),
     ]
 }
 
 fn line() -> impl Strategy<Value = Option<Line>> {
-    option::of((0..3u32, any::<u32>()).prop_map(|(id, line)| Line {
-        source: SourceId(id),
-        line,
-    }))
+    option::of((0..3u32, any::<u32>()).prop_map(|(id, line)| Line { source: SourceId(id), line }))
 }
 
 fn node() -> impl Strategy<Value = Node> {
     // Regions and invokes that may or may not be there.
-    (
-        kind(),
-        option::of((0..4u32).prop_map(InvokeId)),
-        steps(),
-        0..5u32,
-        line(),
+    (kind(), option::of((0..4u32).prop_map(InvokeId)), steps(), 0..5u32, line()).prop_map(
+        |(kind, invoke, steps, region, line)| Node { kind, invoke, steps, region: RegionId(region), line },
     )
-        .prop_map(|(kind, invoke, steps, region, line)| Node {
-            kind,
-            invoke,
-            steps,
-            region: RegionId(region),
-            line,
-        })
 }
 
 fn region() -> impl Strategy<Value = Region> {
@@ -177,8 +151,7 @@ fn region() -> impl Strategy<Value = Region> {
         arg().prop_map(|over| RegionKind::Iter { over }),
         (any::<u32>(), any::<u32>()).prop_map(|(model, edited)| RegionKind::Edit { model, edited }),
     ];
-    (option::of((0..5u32).prop_map(RegionId)), kind)
-        .prop_map(|(parent, kind)| Region { parent, kind })
+    (option::of((0..5u32).prop_map(RegionId)), kind).prop_map(|(parent, kind)| Region { parent, kind })
 }
 
 fn invoke() -> impl Strategy<Value = Invoke> {
@@ -186,10 +159,8 @@ fn invoke() -> impl Strategy<Value = Invoke> {
         Just(Input::Empty),
         vec(text(), 0..3).prop_map(Input::Text),
         vec(vec(any::<i64>(), 0..4), 0..3).prop_map(Input::Tokens),
-        (arg(), option::of(arg())).prop_map(|(input_ids, attention_mask)| Input::Batch {
-            input_ids,
-            attention_mask
-        }),
+        (arg(), option::of(arg()))
+            .prop_map(|(input_ids, attention_mask)| Input::Batch { input_ids, attention_mask }),
         arg().prop_map(Input::Value),
     ];
     (0..5u32, input, named(), line()).prop_map(|(region, input, options, line)| Invoke {
@@ -201,13 +172,11 @@ fn invoke() -> impl Strategy<Value = Invoke> {
 }
 
 fn constant() -> impl Strategy<Value = Constant> {
-    (dtype(), vec(any::<usize>(), 0..4), vec(any::<u8>(), 0..20)).prop_map(
-        |(dtype, shape, bytes)| Constant {
-            dtype,
-            shape,
-            bytes: bytes.into(),
-        },
-    )
+    (dtype(), vec(any::<usize>(), 0..4), vec(any::<u8>(), 0..20)).prop_map(|(dtype, shape, bytes)| Constant {
+        dtype,
+        shape,
+        bytes: bytes.into(),
+    })
 }
 
 /// Programs of every shape, most of them senseless: the text form must carry them all.
@@ -220,16 +189,43 @@ fn program() -> impl Strategy<Value = Program> {
         vec(text(), 0..3),
         vec((text(), node_id()), 0..3),
     )
-        .prop_map(
-            |(invokes, nodes, regions, constants, sources, bindings)| Program {
-                invokes,
-                nodes,
-                regions,
-                constants,
-                sources,
-                bindings,
-            },
-        )
+        .prop_map(|(invokes, nodes, regions, constants, sources, bindings)| Program {
+            invokes,
+            nodes,
+            regions,
+            constants,
+            sources,
+            bindings,
+        })
+}
+
+/// Knows every name, and passes places in the order of their names.
+struct Anything;
+
+impl Environment for Anything {
+    fn op_signature(&self, _: &str) -> Option<Signature> {
+        Some(Signature::at_least(0))
+    }
+
+    fn module_exists(&self, _: u32, _: &str) -> bool {
+        true
+    }
+
+    fn parameter_exists(&self, _: u32, _: &str) -> bool {
+        true
+    }
+
+    fn place_exists(&self, _: u32, _: &Place) -> bool {
+        true
+    }
+
+    fn forward_order(&self, _: u32, place: &Place) -> Option<u64> {
+        place.module.bytes().next().map(u64::from)
+    }
+
+    fn calls_per_forward(&self, _: u32, _: &str) -> Option<u64> {
+        Some(u64::MAX)
+    }
 }
 
 /// A program's content with every float by its bits, as NaN is not equal to itself.
@@ -242,9 +238,7 @@ fn content(program: &Program) -> String {
                 bits(key);
                 bits(value);
             }),
-            Arg::Slice { start, stop, step } => {
-                [start, stop, step].into_iter().for_each(|a| bits(a))
-            }
+            Arg::Slice { start, stop, step } => [start, stop, step].into_iter().for_each(|a| bits(a)),
             _ => {}
         }
     }
@@ -252,32 +246,20 @@ fn content(program: &Program) -> String {
     for node in &mut program.nodes {
         match &mut node.kind {
             Kind::Op { args, kwargs, .. } | Kind::Module { args, kwargs, .. } => {
-                args.iter_mut()
-                    .chain(kwargs.iter_mut().map(|(_, arg)| arg))
-                    .for_each(bits);
+                args.iter_mut().chain(kwargs.iter_mut().map(|(_, arg)| arg)).for_each(bits);
             }
             Kind::Log { args } | Kind::Host { args, .. } => args.iter_mut().for_each(bits),
             Kind::Write { value, .. }
             | Kind::SetGrad { value, .. }
             | Kind::Skip { value, .. }
-            | Kind::Backward {
-                gradient: Some(value),
-                ..
-            } => bits(value),
+            | Kind::Backward { gradient: Some(value), .. } => bits(value),
             _ => {}
         }
     }
     for region in &mut program.regions {
         match &mut region.kind {
-            RegionKind::Cond {
-                condition: Some(arg),
-                ..
-            }
-            | RegionKind::Iter { over: arg } => bits(arg),
-            RegionKind::Trace {
-                generate: Some(options),
-                ..
-            } => {
+            RegionKind::Cond { condition: Some(arg), .. } | RegionKind::Iter { over: arg } => bits(arg),
+            RegionKind::Trace { generate: Some(options), .. } => {
                 options.iter_mut().for_each(|(_, arg)| bits(arg));
             }
             _ => {}
@@ -287,10 +269,7 @@ fn content(program: &Program) -> String {
         invoke.options.iter_mut().for_each(|(_, arg)| bits(arg));
         match &mut invoke.input {
             Input::Value(arg) => bits(arg),
-            Input::Batch {
-                input_ids,
-                attention_mask,
-            } => {
+            Input::Batch { input_ids, attention_mask } => {
                 bits(input_ids);
                 attention_mask.iter_mut().for_each(bits);
             }
@@ -309,6 +288,22 @@ proptest! {
         })?;
         prop_assert_eq!(content(&parsed), content(&program));
         prop_assert_eq!(parsed.to_string(), printed);
+    }
+
+    #[test]
+    fn the_verifier_and_the_dependence_tables_take_any_program(program in program()) {
+        let faults = verify(&program, &Anything);
+        prop_assert!(faults.len() <= MAX_FAULTS);
+        for fault in &faults {
+            prop_assert!(!fault.to_string().is_empty());
+            let _ = fault.hint();
+        }
+        let dependence = Dependence::new(&program);
+        for (id, _) in program.nodes() {
+            for used in program.dependencies(id).into_iter().filter(|used| program.node(*used).is_some()) {
+                prop_assert!(dependence.users(used).contains(&id));
+            }
+        }
     }
 
     #[test]
@@ -356,31 +351,17 @@ fn nesting_is_read_up_to_the_limit_and_refused_beyond_it() {
 
 #[test]
 fn what_is_beyond_a_limit_is_refused_where_it_begins() {
-    let limits = Limits {
-        nodes: 2,
-        items: 3,
-        constant_bytes: 4,
-        ..Limits::default()
-    };
+    let limits = Limits { nodes: 2, items: 3, constant_bytes: 4, ..Limits::default() };
     let refusal = |body: &str| {
         let error = parse_with(&format!("pellucid program 1\n{body}"), &limits).unwrap_err();
         (error.line, error.expected)
     };
     let nodes = "%0 = item ^0\n%1 = item ^0\n%2 = item ^0\n";
     assert_eq!(refusal(nodes), (4, "at most 2 nodes".to_owned()));
-    assert_eq!(
-        refusal("%0 = log(1, 2, 3, 4)"),
-        (2, "at most 3 arguments and elements".to_owned())
-    );
+    assert_eq!(refusal("%0 = log(1, 2, 3, 4)"), (2, "at most 3 arguments and elements".to_owned()));
     let constant = "const #0 u8 [6] \"AAAAAAAA\"";
-    assert_eq!(
-        refusal(constant),
-        (2, "at most 4 bytes of constants".to_owned())
-    );
-    let short = Limits {
-        text_bytes: 10,
-        ..Limits::default()
-    };
+    assert_eq!(refusal(constant), (2, "at most 4 bytes of constants".to_owned()));
+    let short = Limits { text_bytes: 10, ..Limits::default() };
     let error = parse_with("pellucid program 1\n", &short).unwrap_err();
     assert_eq!(error.got, "19 bytes");
 }
@@ -388,14 +369,8 @@ fn what_is_beyond_a_limit_is_refused_where_it_begins() {
 #[test]
 fn refusals_name_the_position_what_was_expected_and_what_is_there() {
     let cases = [
-        (
-            "",
-            "line 1, column 1: expected `pellucid`, got the end of the text",
-        ),
-        (
-            "pellucid program 2\n",
-            "line 1, column 18: expected version 1 of the text form, got `2`",
-        ),
+        ("", "line 1, column 1: expected `pellucid`, got the end of the text"),
+        ("pellucid program 2\n", "line 1, column 18: expected version 1 of the text form, got `2`"),
         (
             "pellucid program 1\n%1 = item ^0",
             "line 2, column 1: expected `%0`, the next of the nodes, got `%1`",
@@ -408,10 +383,7 @@ fn refusals_name_the_position_what_was_expected_and_what_is_there() {
             "pellucid program 1\n\n%0 = op add(1, \"\\x\")",
             "line 3, column 17: expected one of `\\\"` `\\\\` `\\n` `\\r` `\\t` `\\u{…}`, got `\\\\x\\\")`",
         ),
-        (
-            "pellucid program 1\n%0 = op add(1 2)",
-            "line 2, column 15: expected `,` or `)`, got `2)`",
-        ),
+        ("pellucid program 1\n%0 = op add(1 2)", "line 2, column 15: expected `,` or `)`, got `2)`"),
         (
             "pellucid program 1\n%0 = op add(x: 1, 2)",
             "line 2, column 19: expected a keyword argument, got `2)`",

@@ -53,7 +53,7 @@ impl<'a> Lexer<'a> {
     pub(super) fn next(&mut self) -> Result<Token<'a>, ParseError> {
         self.skip_blank();
         let start = self.at;
-        let rest = self.text[start..].as_bytes();
+        let rest = &self.text.as_bytes()[start..];
         let Some(&first) = rest.first() else {
             return Ok(Token { kind: TokenKind::End, text: "", start });
         };
@@ -88,7 +88,7 @@ impl<'a> Lexer<'a> {
 
     /// Skips spaces and comments, not the end of the line.
     fn skip_blank(&mut self) {
-        let rest = self.text[self.at..].as_bytes();
+        let rest = &self.text.as_bytes()[self.at..];
         let blanks = count(rest, |b| matches!(b, b' ' | b'\t' | b'\r'));
         self.at += blanks;
         if rest.get(blanks) == Some(&b';') {
@@ -98,7 +98,7 @@ impl<'a> Lexer<'a> {
 
     /// The length of the string that starts there, quotes included.
     fn string_length(&self, start: usize) -> Result<usize, ParseError> {
-        let bytes = self.text[start..].as_bytes();
+        let bytes = &self.text.as_bytes()[start..];
         let mut at = 1;
         loop {
             match bytes.get(at) {

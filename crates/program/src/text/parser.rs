@@ -61,6 +61,9 @@ pub fn parse_with(text: &str, limits: &Limits) -> Result<Program, ParseError> {
 
 pub(super) type Result<T, E = ParseError> = std::result::Result<T, E>;
 
+/// Positional and keyword arguments.
+type Call = (Vec<Arg>, Vec<(String, Arg)>);
+
 /// A cursor over the tokens, and the program read so far.
 pub(super) struct Parser<'a> {
     lexer: Lexer<'a>,
@@ -349,7 +352,7 @@ impl Parser<'_> {
     }
 
     /// Positional arguments, then keyword arguments, in parentheses.
-    pub(super) fn call(&mut self) -> Result<(Vec<Arg>, Vec<(String, Arg)>)> {
+    pub(super) fn call(&mut self) -> Result<Call> {
         self.mark('(')?;
         let mut args = Vec::new();
         let mut kwargs = Vec::new();
