@@ -1,7 +1,8 @@
 //! Who needs whom: dependencies, users, and the read that a value may be a view of.
 
 use crate::{
-    Arg, Kind, NodeId, Place, Program, is_container_write, is_in_place_op, is_random_op, is_view_op,
+    Arg, Kind, NodeId, Place, Program, RegionKind, is_container_write, is_in_place_op, is_random_op,
+    is_view_op,
 };
 
 /// What a node does besides having a value.
@@ -112,6 +113,7 @@ pub struct Dependence {
     first_user: Vec<usize>,
     users: Vec<NodeId>,
     roots: Vec<NodeId>,
+    backwards: Vec<Option<NodeId>>,
 }
 
 impl Dependence {
@@ -142,7 +144,7 @@ impl Dependence {
             first_user[index + 1] += first_user[index];
         }
         let users = uses.into_iter().map(|(_, user)| user).collect();
-        Self { first_user, users, roots }
+        Self { first_user, users, roots, backwards: next_backwards(program) }
     }
 
     /// The nodes that name a node, in written order, each once; empty for an unknown id.
@@ -152,6 +154,13 @@ impl Dependence {
             Some(&[start, end]) => &self.users[start..end],
             _ => &[],
         }
+    }
+
+    /// The next backward after a node in the same trace (for a node outside traces and edits, outside them): the one that
+    /// a gradient read or replaced at the node belongs to.
+    #[must_use]
+    pub fn next_backward(&self, node: NodeId) -> Option<NodeId> {
+        self.backwards.get(node.index()).copied().flatten()
     }
 
     /// The value whose memory a value may share, as far back as views lead; the node itself when it is not a view.
@@ -177,6 +186,27 @@ impl Dependence {
     }
 }
 
+fn next_backwards(program: &Program) -> Vec<Option<NodeId>> {
+    // The innermost trace or edit around each region; nodes outside share the slot after the last region.
+    let outside = program.regions.len();
+    let mut runs: Vec<usize> = Vec::with_capacity(outside);
+    for (id, region) in program.regions() {
+        let is_run = matches!(region.kind, RegionKind::Trace { .. } | RegionKind::Edit { .. });
+        let around = region.parent.and_then(|parent| runs.get(parent.index()).copied());
+        runs.push(if is_run { id.index() } else { around.unwrap_or(outside) });
+    }
+    let mut coming: Vec<Option<NodeId>> = vec![None; outside + 1];
+    let mut next = vec![None; program.nodes.len()];
+    for (id, node) in program.nodes().rev() {
+        let run = runs.get(node.region.index()).copied().unwrap_or(outside);
+        next[id.index()] = coming[run];
+        if matches!(node.kind, Kind::Backward { .. }) {
+            coming[run] = Some(id);
+        }
+    }
+    next
+}
+
 /// The node whose memory the node's value may share.
 fn aliased(kind: &Kind) -> Option<NodeId> {
     match kind {
@@ -193,7 +223,7 @@ fn aliased(kind: &Kind) -> Option<NodeId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Builder, Input, RegionKind};
+    use crate::{Builder, Input};
 
     fn traced() -> (Builder, NodeId) {
         let mut b = Builder::new();
@@ -232,6 +262,27 @@ mod tests {
         assert_eq!(dependence.users(NodeId(u32::MAX)), []);
         assert_eq!(program.dependencies(pair), [double, read]);
         assert_eq!(program.dependencies(NodeId(99)), []);
+    }
+
+    #[test]
+    fn a_gradient_belongs_to_the_next_backward_of_its_own_trace() {
+        let (mut b, read) = traced();
+        let backward = |loss| Kind::Backward { loss, gradient: None, retain_graph: true };
+        let first = b.node(Kind::Grad { of: read });
+        let one = b.node(backward(read));
+        let second = b.node(Kind::Grad { of: read });
+        b.open(RegionKind::cond(true));
+        let two = b.node(backward(read));
+        let third = b.node(Kind::Grad { of: read });
+        b.close();
+        b.close();
+        b.open(RegionKind::trace(0));
+        b.invoke(Input::text("b"));
+        b.node(backward(read));
+        let program = b.finish();
+        let dependence = Dependence::new(&program);
+        let found = [first, second, third].map(|grad| dependence.next_backward(grad));
+        assert_eq!(found, [Some(one), Some(two), None]);
     }
 
     #[test]

@@ -31,8 +31,8 @@ mod kind;
 mod ops;
 mod place;
 mod program;
-mod text;
-mod verify;
+pub mod text;
+pub mod verify;
 
 pub use arg::Arg;
 pub use builder::Builder;

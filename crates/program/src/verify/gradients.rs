@@ -5,7 +5,6 @@ use crate::{Kind, NodeId};
 
 impl Verifier<'_> {
     pub(super) fn gradients(&mut self) {
-        let next = self.next_backwards();
         // The last backward of each trace before the node at hand; the last entry is for nodes outside traces.
         let outside = self.program.regions.len();
         let mut last: Vec<Option<NodeId>> = vec![None; outside + 1];
@@ -14,7 +13,9 @@ impl Verifier<'_> {
             let slot = run.map_or(outside, |run| run.index());
             match &node.kind {
                 Kind::Backward { .. } => last[slot] = Some(id),
-                Kind::Grad { of } | Kind::SetGrad { of, .. } if next[id.index()].is_none() => {
+                Kind::Grad { of } | Kind::SetGrad { of, .. }
+                    if self.dependence.next_backward(id).is_none() =>
+                {
                     let subject = Subject::Node(id);
                     let what = self.describe(*of);
                     match last[slot] {
@@ -32,20 +33,5 @@ impl Verifier<'_> {
                 _ => {}
             }
         }
-    }
-
-    /// For every node, the next backward after it in the same trace.
-    pub(super) fn next_backwards(&self) -> Vec<Option<NodeId>> {
-        let outside = self.program.regions.len();
-        let mut coming: Vec<Option<NodeId>> = vec![None; outside + 1];
-        let mut next = vec![None; self.program.nodes.len()];
-        for (id, node) in self.program.nodes().rev() {
-            let slot = self.tables.run_of(node.region).map_or(outside, |run| run.index());
-            next[id.index()] = coming[slot];
-            if matches!(node.kind, Kind::Backward { .. }) {
-                coming[slot] = Some(id);
-            }
-        }
-        next
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::fault::similar;
+use super::fault;
 use super::{FaultKind, Subject, Verifier};
 use crate::{Arg, Kind, NodeId, Place, Point, Signature};
 
@@ -21,7 +21,7 @@ impl<'a> Verifier<'a> {
                     match signature {
                         Some(signature) => self.call(id, name, signature, args, kwargs),
                         None => {
-                            let similar = similar(name, &environment.similar_ops(name));
+                            let similar = self.similar(name, || environment.similar_ops(name));
                             self.report(subject, FaultKind::UnknownOp { name: name.clone(), similar });
                         }
                     }
@@ -31,7 +31,7 @@ impl<'a> Verifier<'a> {
                     self.module(subject, model, path);
                 }
                 Kind::Parameter { name } if !self.environment.parameter_exists(model, name) => {
-                    let similar = similar(name, &self.environment.similar_parameters(model, name));
+                    let similar = self.similar(name, || self.environment.similar_parameters(model, name));
                     self.report(subject, FaultKind::UnknownParameter { name: name.clone(), similar });
                 }
                 _ => {}
@@ -39,10 +39,16 @@ impl<'a> Verifier<'a> {
         }
     }
 
+    /// The candidate that a name was meant to be, for the first faults: a search among thousands of paths takes a while.
+    fn similar(&self, name: &str, candidates: impl FnOnce() -> Vec<String>) -> Option<String> {
+        const HINTED: usize = 100;
+        if self.faults.len() < HINTED { fault::similar(name, &candidates()) } else { None }
+    }
+
     fn module(&mut self, subject: Subject, model: u32, path: &str) -> bool {
         let exists = self.environment.module_exists(model, path);
         if !exists {
-            let similar = similar(path, &self.environment.similar_modules(model, path));
+            let similar = self.similar(path, || self.environment.similar_modules(model, path));
             self.report(subject, FaultKind::UnknownModule { path: path.to_owned(), similar });
         }
         exists
@@ -51,7 +57,7 @@ impl<'a> Verifier<'a> {
     fn place(&mut self, subject: Subject, model: u32, place: &Place) {
         if self.module(subject, model, &place.module) && !self.environment.place_exists(model, place) {
             let similar = match &place.point {
-                Point::Op(label) => similar(label, &self.environment.similar_places(model, place)),
+                Point::Op(label) => self.similar(label, || self.environment.similar_places(model, place)),
                 _ => None,
             };
             self.report(subject, FaultKind::UnknownPlace { place: place.clone(), similar });
@@ -85,7 +91,7 @@ impl<'a> Verifier<'a> {
                 let kind = FaultKind::UnknownKeyword {
                     name: name.to_owned(),
                     keyword: keyword.clone(),
-                    similar: similar(keyword, known),
+                    similar: self.similar(keyword, || known.clone()),
                 };
                 self.report(subject, kind);
             }

@@ -114,7 +114,6 @@ impl Verifier<'_> {
 
     /// What each node waits for by what it says, without the forward pass.
     fn data_waits(&self) -> Vec<Vec<NodeId>> {
-        let next_backwards = self.next_backwards();
         // The last in-place write to each value's memory so far.
         let mut last_write: Vec<Option<NodeId>> = vec![None; self.program.nodes.len()];
         let mut waits = Vec::with_capacity(self.program.nodes.len());
@@ -137,7 +136,7 @@ impl Verifier<'_> {
                         }
                     }
                 }
-                Kind::Grad { .. } | Kind::SetGrad { .. } => found.extend(next_backwards[id.index()]),
+                Kind::Grad { .. } | Kind::SetGrad { .. } => found.extend(self.dependence.next_backward(id)),
                 _ => {}
             }
             if self.tables.run_of(node.region) != Some(node.region) {
