@@ -10,7 +10,7 @@ use crate::{
 /// Appends to a program in the order in which the user writes it.
 ///
 /// It remembers the open regions, the current invoke, the current steps and the current line, and stamps every node with them.
-/// It checks nothing: [`verify`](crate::verify) does, and reports everything at once.
+/// It checks nothing: [`verify`](crate::verify()) does, and reports everything at once.
 #[derive(Debug, Clone)]
 pub struct Builder {
     program: Program,

@@ -1,6 +1,6 @@
 //! The intervention program: what a user asked to look at and to change, as plain data.
 //!
-//! A [`Program`] can be built ([`Builder`]), printed ([`std::fmt::Display`]), parsed ([`parse`]), checked ([`verify`])
+//! A [`Program`] can be built ([`Builder`]), printed ([`std::fmt::Display`]), parsed ([`parse`]), checked ([`verify()`])
 //! and analysed ([`Dependence`]). This crate knows no tensors, no models and no files; what it must be told about them comes through the
 //! [`Environment`] trait.
 //!

@@ -4,7 +4,7 @@ use crate::{Arg, Constant, ConstantId, InvokeId, Kind, NodeId, RegionId, SourceI
 
 /// An intervention program: what to run, what to look at, what to change.
 ///
-/// The tables are public and may hold anything; [`verify`](crate::verify) says whether they make sense together.
+/// The tables are public and may hold anything; [`verify`](crate::verify()) says whether they make sense together.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Program {
     /// Inputs of traces.

@@ -1,7 +1,7 @@
 //! The text form of a program: what people read, tests compare and servers receive.
 //!
 //! Printing a program (its [`Display`](std::fmt::Display)) and [`parse`] are inverse to each other for every program, well formed or not
-//! (whose arguments are nested at most [`Arg::MAX_DEPTH`](crate::Arg::MAX_DEPTH) deep); [`verify`](crate::verify) judges the
+//! (whose arguments are nested at most [`Arg::MAX_DEPTH`](crate::Arg::MAX_DEPTH) deep); [`verify`](crate::verify()) judges the
 //! result. A small one looks like this:
 //!
 //! ```text

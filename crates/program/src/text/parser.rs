@@ -12,7 +12,7 @@ use crate::{
 /// Reads a program from its text form, within the default [`Limits`].
 ///
 /// # Errors
-/// [`ParseError`] at the first thing that does not belong. Whether the program makes sense is [`verify`](crate::verify)'s matter.
+/// [`ParseError`] at the first thing that does not belong. Whether the program makes sense is [`verify`](crate::verify())'s matter.
 ///
 /// ```
 /// let text = "pellucid program 1\nregion ^0 root\n^0:\n%0 = op add(1, 2.5)\n";

@@ -1,6 +1,6 @@
 //! The verifier: everything that can be said about a program without computing.
 //!
-//! This comment is the contract. [`verify`] reports every fault of a program, up to [`MAX_FAULTS`], each with its entry and the
+//! This comment is the contract. [`verify()`] reports every fault of a program, up to [`MAX_FAULTS`], each with its entry and the
 //! user's line. A program without faults has these properties.
 //!
 //! **Ids and definitions**
