@@ -71,9 +71,13 @@ impl std::fmt::Debug for Model {
 }
 
 impl Model {
-    /// Puts a model together.
+    /// Puts a model together from what a [`crate::TreeBuilder`] finished.
     #[must_use]
-    pub fn new(engine: Engine, tree: ModuleTree, layers: Vec<Arc<dyn Layer>>, skeleton: Skeleton) -> Model {
+    pub fn new(
+        engine: Engine,
+        (tree, layers): (ModuleTree, Vec<Arc<dyn Layer>>),
+        skeleton: Skeleton,
+    ) -> Model {
         let mut by_module: Vec<Option<Arc<dyn Layer>>> = vec![None; tree.iter().count()];
         for layer in layers {
             let at = layer.module().0 as usize;

@@ -1,8 +1,10 @@
 //! The module tree: names, types and parameters, as the reference implementation has them.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use crate::error::Result;
+use crate::model::Layer;
 use crate::weights::{Parameter, WeightSource};
 
 /// A module of a tree.
@@ -126,6 +128,7 @@ impl ModuleTree {
 pub struct TreeBuilder<'a> {
     tree: ModuleTree,
     at: ModuleId,
+    layers: Vec<Arc<dyn Layer>>,
     weights: &'a mut dyn WeightSource,
 }
 
@@ -141,7 +144,7 @@ impl<'a> TreeBuilder<'a> {
             children: Vec::new(),
             parameters: Vec::new(),
         };
-        TreeBuilder { tree: ModuleTree { nodes: vec![root] }, at: ModuleId(0), weights }
+        TreeBuilder { tree: ModuleTree { nodes: vec![root] }, at: ModuleId(0), layers: Vec::new(), weights }
     }
 
     /// The module being assembled.
@@ -198,9 +201,16 @@ impl<'a> TreeBuilder<'a> {
         self.tree.nodes[self.at.0 as usize].parameters.push(parameter.clone());
     }
 
-    /// The finished tree.
+    /// Makes a layer callable by its place in the tree.
+    pub fn register<L: Layer + 'static>(&mut self, layer: L) -> Arc<L> {
+        let layer = Arc::new(layer);
+        self.layers.push(layer.clone());
+        layer
+    }
+
+    /// The finished tree, and its layers.
     #[must_use]
-    pub fn finish(self) -> ModuleTree {
-        self.tree
+    pub fn finish(self) -> (ModuleTree, Vec<Arc<dyn Layer>>) {
+        (self.tree, self.layers)
     }
 }

@@ -1,5 +1,7 @@
 //! Affine maps.
 
+use std::sync::Arc;
+
 use crate::error::Result;
 use crate::forward::Forward;
 use crate::tree::{ModuleId, TreeBuilder};
@@ -27,15 +29,17 @@ impl Linear {
         d_in: usize,
         d_out: usize,
         bias: bool,
-    ) -> Result<Linear> {
+    ) -> Result<Arc<Linear>> {
         let printed = if bias { "True" } else { "False" };
         let detail = format!("in_features={d_in}, out_features={d_out}, bias={printed}");
         b.child(name, "Linear", detail, |b| {
-            Ok(Linear {
-                module: b.id(),
+            let module = b.id();
+            let layer = Linear {
+                module,
                 weight: b.parameter("weight", &[d_out, d_in])?,
                 bias: if bias { Some(b.parameter("bias", &[d_out])?) } else { None },
-            })
+            };
+            Ok(b.register(layer))
         })
     }
 
@@ -43,12 +47,14 @@ impl Linear {
     ///
     /// # Errors
     /// None so far.
-    pub fn tied(b: &mut TreeBuilder<'_>, name: &str, weight: &Parameter) -> Result<Linear> {
+    pub fn tied(b: &mut TreeBuilder<'_>, name: &str, weight: &Parameter) -> Result<Arc<Linear>> {
         let (d_out, d_in) = (weight.get().dims()[0], weight.get().dims()[1]);
         let detail = format!("in_features={d_in}, out_features={d_out}, bias=False");
         b.child(name, "Linear", detail, |b| {
             b.tied(weight);
-            Ok(Linear { module: b.id(), weight: weight.clone(), bias: None })
+            let module = b.id();
+            let layer = Linear { module, weight: weight.clone(), bias: None };
+            Ok(b.register(layer))
         })
     }
 
@@ -74,13 +80,15 @@ impl Conv1D {
     ///
     /// # Errors
     /// A missing or misshapen weight.
-    pub fn build(b: &mut TreeBuilder<'_>, name: &str, d_in: usize, d_out: usize) -> Result<Conv1D> {
+    pub fn build(b: &mut TreeBuilder<'_>, name: &str, d_in: usize, d_out: usize) -> Result<Arc<Conv1D>> {
         b.child(name, "Conv1D", format!("nf={d_out}, nx={d_in}"), |b| {
-            Ok(Conv1D {
-                module: b.id(),
+            let module = b.id();
+            let layer = Conv1D {
+                module,
                 weight: b.parameter("weight", &[d_in, d_out])?,
                 bias: b.parameter("bias", &[d_out])?,
-            })
+            };
+            Ok(b.register(layer))
         })
     }
 

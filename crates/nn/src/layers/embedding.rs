@@ -1,5 +1,7 @@
 //! Tables of vectors.
 
+use std::sync::Arc;
+
 use crate::error::Result;
 use crate::forward::Forward;
 use crate::tree::{ModuleId, TreeBuilder};
@@ -25,10 +27,12 @@ impl Embedding {
         entries: usize,
         d_model: usize,
         padding: Option<usize>,
-    ) -> Result<Embedding> {
+    ) -> Result<Arc<Embedding>> {
         let padding = padding.map(|i| format!(", padding_idx={i}")).unwrap_or_default();
         b.child(name, "Embedding", format!("{entries}, {d_model}{padding}"), |b| {
-            Ok(Embedding { module: b.id(), weight: b.parameter("weight", &[entries, d_model])? })
+            let module = b.id();
+            let layer = Embedding { module, weight: b.parameter("weight", &[entries, d_model])? };
+            Ok(b.register(layer))
         })
     }
 

@@ -1,5 +1,7 @@
 //! Normalisation over the residual stream's channels.
 
+use std::sync::Arc;
+
 use crate::error::Result;
 use crate::forward::Forward;
 use crate::tree::{ModuleId, TreeBuilder};
@@ -20,15 +22,17 @@ impl LayerNorm {
     ///
     /// # Errors
     /// A missing or misshapen weight.
-    pub fn build(b: &mut TreeBuilder<'_>, name: &str, d_model: usize, eps: f64) -> Result<LayerNorm> {
+    pub fn build(b: &mut TreeBuilder<'_>, name: &str, d_model: usize, eps: f64) -> Result<Arc<LayerNorm>> {
         let detail = format!("({d_model},), eps={}, elementwise_affine=True", python_float(eps));
         b.child(name, "LayerNorm", detail, |b| {
-            Ok(LayerNorm {
-                module: b.id(),
+            let module = b.id();
+            let layer = LayerNorm {
+                module,
                 weight: b.parameter("weight", &[d_model])?,
                 bias: b.parameter("bias", &[d_model])?,
                 eps,
-            })
+            };
+            Ok(b.register(layer))
         })
     }
 
@@ -61,9 +65,11 @@ impl RmsNorm {
         d_model: usize,
         eps: f64,
         offset: f32,
-    ) -> Result<RmsNorm> {
+    ) -> Result<Arc<RmsNorm>> {
         b.child(name, type_name, format!("({d_model},), eps={}", python_float(eps)), |b| {
-            Ok(RmsNorm { module: b.id(), weight: b.parameter("weight", &[d_model])?, eps, offset })
+            let module = b.id();
+            let layer = RmsNorm { module, weight: b.parameter("weight", &[d_model])?, eps, offset };
+            Ok(b.register(layer))
         })
     }
 

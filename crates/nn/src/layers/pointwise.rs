@@ -2,6 +2,8 @@
 
 use pellucid_tensor::{Result as TensorResult, Tensor};
 
+use std::sync::Arc;
+
 use crate::error::Result;
 use crate::forward::Forward;
 use crate::tree::{ModuleId, TreeBuilder};
@@ -85,8 +87,12 @@ impl Activation {
     ///
     /// # Errors
     /// None so far.
-    pub fn build(b: &mut TreeBuilder<'_>, name: &str, kind: ActivationKind) -> Result<Activation> {
-        b.child(name, kind.type_name(), "", |b| Ok(Activation { module: b.id(), kind }))
+    pub fn build(b: &mut TreeBuilder<'_>, name: &str, kind: ActivationKind) -> Result<Arc<Activation>> {
+        b.child(name, kind.type_name(), "", |b| {
+            let module = b.id();
+            let layer = Activation { module, kind };
+            Ok(b.register(layer))
+        })
     }
 
     async fn run(&self, _: &Forward<'_>, args: Args) -> Result<Value> {
@@ -105,8 +111,12 @@ impl Dropout {
     ///
     /// # Errors
     /// None so far.
-    pub fn build(b: &mut TreeBuilder<'_>, name: &str, p: f64) -> Result<Dropout> {
-        b.child(name, "Dropout", format!("p={p:?}, inplace=False"), |b| Ok(Dropout { module: b.id() }))
+    pub fn build(b: &mut TreeBuilder<'_>, name: &str, p: f64) -> Result<Arc<Dropout>> {
+        b.child(name, "Dropout", format!("p={p:?}, inplace=False"), |b| {
+            let module = b.id();
+            let layer = Dropout { module };
+            Ok(b.register(layer))
+        })
     }
 
     async fn run(&self, _: &Forward<'_>, args: Args) -> Result<Value> {

@@ -1,0 +1,324 @@
+//! GPT-2 (Radford et al. 2019), after `transformers.models.gpt2`.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use pellucid_nn::layers::{
+    Activation, ActivationKind, AttentionCore, Conv1D, Dropout, Embedding, Heads, LayerNorm, Linear,
+    padding_mask, positions,
+};
+use pellucid_nn::{
+    Args, Forward, KvCache, Model, ModuleId, NnError, Record, Skeleton, TreeBuilder, Value, Var,
+    WeightSource, layer,
+};
+use pellucid_tensor::{Attention, Engine};
+
+use crate::config::Config;
+use crate::error::{ModelError, Result};
+
+type NnResult<T> = pellucid_nn::Result<T>;
+
+struct LmHeadModel {
+    module: ModuleId,
+    transformer: Arc<Body>,
+    lm_head: Arc<Linear>,
+}
+
+struct Body {
+    module: ModuleId,
+    wte: Arc<Embedding>,
+    wpe: Arc<Embedding>,
+    drop: Arc<Dropout>,
+    blocks: Vec<Arc<Block>>,
+    ln_f: Arc<LayerNorm>,
+    n_ctx: usize,
+}
+
+struct Block {
+    module: ModuleId,
+    ln_1: Arc<LayerNorm>,
+    attn: Arc<SelfAttention>,
+    ln_2: Arc<LayerNorm>,
+    mlp: Arc<Mlp>,
+}
+
+struct SelfAttention {
+    module: ModuleId,
+    c_attn: Arc<Conv1D>,
+    c_proj: Arc<Conv1D>,
+    resid_dropout: Arc<Dropout>,
+    heads: Heads,
+    core: AttentionCore,
+}
+
+struct Mlp {
+    module: ModuleId,
+    c_fc: Arc<Conv1D>,
+    c_proj: Arc<Conv1D>,
+    act: Arc<Activation>,
+    dropout: Arc<Dropout>,
+}
+
+layer!(LmHeadModel, Body, Block, SelfAttention, Mlp);
+
+impl LmHeadModel {
+    async fn run(&self, pass: &Forward<'_>, args: Args) -> NnResult<Value> {
+        let ids = args.var(usize::MAX, "input_ids")?;
+        let inner = Args::one(&ids)
+            .with("past_key_values", args.get(usize::MAX, "past_key_values"))
+            .with("attention_mask", args.get(usize::MAX, "attention_mask"))
+            .with("position_ids", args.get(usize::MAX, "position_ids"));
+        let body = pass.call(&*self.transformer, inner).await?;
+        let field = |name: &str| match &body {
+            Value::Record(record) => record.get(name).unwrap_or_default(),
+            _ => Value::None,
+        };
+        let Value::Tensor(hidden) = field("last_hidden_state") else {
+            return Err(NnError::Argument {
+                module: String::new(),
+                argument: "last_hidden_state",
+                expected: "a tensor",
+                got: body.kind(),
+            });
+        };
+        let logits = pass.call(&*self.lm_head, Args::one(&hidden)).await?;
+        Ok(Record::value(
+            "CausalLMOutputWithCrossAttentions",
+            [("logits", logits), ("past_key_values", field("past_key_values"))],
+        ))
+    }
+}
+
+impl Body {
+    async fn run(&self, pass: &Forward<'_>, args: Args) -> NnResult<Value> {
+        let ids = args.var(0, "input_ids")?;
+        let mask = args.optional_var(usize::MAX, "attention_mask")?.map(|v| v.get()).transpose()?;
+        let cache = args.cache("past_key_values").unwrap_or_else(|| Rc::new(KvCache::default()));
+        cache.begin_pass();
+        let past = cache.past_len();
+        let tokens = ids.get()?;
+        let total = past + tokens.dims().last().copied().unwrap_or(0);
+        if total > self.n_ctx {
+            return Err(NnError::ContextLength { got: total, limit: self.n_ctx });
+        }
+        let position_ids = match args.optional_var(usize::MAX, "position_ids")? {
+            Some(given) => given,
+            None => Var::new(positions(&tokens, mask.as_ref(), past)?),
+        };
+
+        let embedded = pass.call(&*self.wte, Args::one(&ids)).await?;
+        let placed = pass.call(&*self.wpe, Args::one(&position_ids)).await?;
+        let sum = tensor(&embedded)?.get()?.add(&tensor(&placed)?.get()?)?;
+        let mut hidden = tensor(&pass.call(&*self.drop, Args::one(&Var::new(sum))).await?)?;
+
+        let mask = padding_mask(mask.as_ref())?.map_or(Value::None, Value::tensor);
+        let mut presents = Vec::with_capacity(self.blocks.len());
+        for block in &self.blocks {
+            let block_args = Args::one(&hidden)
+                .with("layer_past", Value::Cache(cache.clone()))
+                .with("attention_mask", mask.clone())
+                .with("use_cache", Value::Bool(true));
+            let output = pass.call(&**block, block_args).await?;
+            hidden = first(&output)?;
+            presents.push(item(&output, 1));
+        }
+        let last = pass.call(&*self.ln_f, Args::one(&hidden)).await?;
+        Ok(Record::value(
+            "BaseModelOutputWithPastAndCrossAttentions",
+            [("last_hidden_state", last), ("past_key_values", Value::tuple(presents))],
+        ))
+    }
+}
+
+impl Block {
+    async fn run(&self, pass: &Forward<'_>, args: Args) -> NnResult<Value> {
+        let residual = args.var(0, "hidden_states")?;
+        let normed = tensor(&pass.call(&*self.ln_1, Args::one(&residual)).await?)?;
+        let attn_args =
+            Args { positional: [Value::Tensor(normed)].into_iter().collect(), named: args.named.clone() };
+        let attended = pass.call(&*self.attn, attn_args).await?;
+        let hidden = Var::new(first(&attended)?.get()?.add(&residual.get()?)?);
+        let normed = tensor(&pass.call(&*self.ln_2, Args::one(&hidden)).await?)?;
+        let fed = tensor(&pass.call(&*self.mlp, Args::one(&normed)).await?)?;
+        let out = hidden.get()?.add(&fed.get()?)?;
+        Ok(Value::tuple([Value::tensor(out), item(&attended, 1)]))
+    }
+}
+
+impl SelfAttention {
+    async fn run(&self, pass: &Forward<'_>, args: Args) -> NnResult<Value> {
+        let hidden = args.var(0, "hidden_states")?;
+        let mask = args.optional_var(usize::MAX, "attention_mask")?.map(|v| v.get()).transpose()?;
+        let cache = args.cache("layer_past");
+        let qkv = tensor(&pass.call(&*self.c_attn, Args::one(&hidden)).await?)?;
+        let width = self.heads.n * self.heads.d_head;
+        let head = |i: usize| -> NnResult<Var> { self.heads.split(&qkv.narrow(-1, i * width, width)?) };
+        let (q, k, v) = (head(0)?.get()?, head(1)?.get()?, head(2)?.get()?);
+        let mixed = self.core.attend(pass, (&q, &k, &v), mask.as_ref(), cache.as_deref()).await?;
+        let merged = Var::new(Heads::merge(&mixed)?);
+        let projected = tensor(&pass.call(&*self.c_proj, Args::one(&merged)).await?)?;
+        let output = pass.call(&*self.resid_dropout, Args::one(&projected)).await?;
+        let present = match cache.and_then(|c| c.layer(self.core.layer)) {
+            Some((k, v)) => Value::tuple([Value::tensor(k), Value::tensor(v)]),
+            None => Value::None,
+        };
+        Ok(Value::tuple([output, present]))
+    }
+}
+
+impl Mlp {
+    async fn run(&self, pass: &Forward<'_>, args: Args) -> NnResult<Value> {
+        let hidden = args.var(0, "hidden_states")?;
+        let wide = tensor(&pass.call(&*self.c_fc, Args::one(&hidden)).await?)?;
+        let active = tensor(&pass.call(&*self.act, Args::one(&wide)).await?)?;
+        let narrow = tensor(&pass.call(&*self.c_proj, Args::one(&active)).await?)?;
+        pass.call(&*self.dropout, Args::one(&narrow)).await
+    }
+}
+
+/// The tensor a module must have returned.
+pub(super) fn tensor(value: &Value) -> NnResult<Var> {
+    value.as_var().cloned().ok_or_else(|| NnError::Argument {
+        module: String::new(),
+        argument: "output",
+        expected: "a tensor",
+        got: value.kind(),
+    })
+}
+
+/// The tensor at the head of the tuple a block must have returned.
+pub(super) fn first(value: &Value) -> NnResult<Var> {
+    tensor(&item(value, 0))
+}
+
+pub(super) fn item(value: &Value, at: usize) -> Value {
+    match value {
+        Value::Tuple(items) => items.get(at).cloned().unwrap_or_default(),
+        Value::List(items) => items.borrow().get(at).cloned().unwrap_or_default(),
+        other if at == 0 => other.clone(),
+        _ => Value::None,
+    }
+}
+
+/// What all blocks have in common.
+struct Shape {
+    d_model: usize,
+    d_mlp: usize,
+    heads: Heads,
+    eps: f64,
+    activation: ActivationKind,
+    attn_dropout: f64,
+    resid_dropout: f64,
+}
+
+impl Shape {
+    fn block(&self, b: &mut TreeBuilder<'_>, layer: usize, scale: f32) -> NnResult<Arc<Block>> {
+        b.child(layer.to_string(), "GPT2Block", "", |b| {
+            let module = b.id();
+            let ln_1 = LayerNorm::build(b, "ln_1", self.d_model, self.eps)?;
+            let attn = b.child("attn", "GPT2Attention", "", |b| self.attention(b, layer, scale))?;
+            let ln_2 = LayerNorm::build(b, "ln_2", self.d_model, self.eps)?;
+            let mlp = b.child("mlp", "GPT2MLP", "", |b| self.mlp(b))?;
+            Ok(b.register(Block { module, ln_1, attn, ln_2, mlp }))
+        })
+    }
+
+    fn attention(&self, b: &mut TreeBuilder<'_>, layer: usize, scale: f32) -> NnResult<Arc<SelfAttention>> {
+        let module = b.id();
+        let c_attn = Conv1D::build(b, "c_attn", self.d_model, 3 * self.d_model)?;
+        let c_proj = Conv1D::build(b, "c_proj", self.d_model, self.d_model)?;
+        // A place that the reference never calls: its attention functions drop out by themselves.
+        Dropout::build(b, "attn_dropout", self.attn_dropout)?;
+        let resid_dropout = Dropout::build(b, "resid_dropout", self.resid_dropout)?;
+        let spec = Attention { scale, causal: true, window: None, softcap: None };
+        let core = AttentionCore { module, layer, spec };
+        Ok(b.register(SelfAttention { module, c_attn, c_proj, resid_dropout, heads: self.heads, core }))
+    }
+
+    fn mlp(&self, b: &mut TreeBuilder<'_>) -> NnResult<Arc<Mlp>> {
+        let module = b.id();
+        let c_fc = Conv1D::build(b, "c_fc", self.d_model, self.d_mlp)?;
+        let c_proj = Conv1D::build(b, "c_proj", self.d_mlp, self.d_model)?;
+        let act = Activation::build(b, "act", self.activation)?;
+        let dropout = Dropout::build(b, "dropout", self.resid_dropout)?;
+        Ok(b.register(Mlp { module, c_fc, c_proj, act, dropout }))
+    }
+}
+
+/// Builds the family's model.
+pub(super) fn build(config: &Config<'_>, weights: &mut dyn WeightSource, engine: &Engine) -> Result<Model> {
+    let d_model = config.size("n_embd")?;
+    let n_layers = config.size("n_layer")?;
+    let n_heads = config.size("n_head")?;
+    let n_ctx = config.size("n_positions")?;
+    let d_vocab = config.size("vocab_size")?;
+    let d_mlp = config.optional_size("n_inner")?.unwrap_or(4 * d_model);
+    let eps = config.number("layer_norm_epsilon", 1e-5)?;
+    let name = config.text("activation_function", "gelu_new")?;
+    let activation = ActivationKind::parse(name).ok_or_else(|| ModelError::Unhandled {
+        attribute: "activation_function".into(),
+        value: name.into(),
+        model_type: "gpt2".into(),
+    })?;
+    let dropout = |attribute| config.number(attribute, 0.1);
+    let (embd, attn, resid) = (dropout("embd_pdrop")?, dropout("attn_pdrop")?, dropout("resid_pdrop")?);
+    let scaled = config.flag("scale_attn_weights", true)?;
+    let by_layer = config.flag("scale_attn_by_inverse_layer_idx", false)?;
+    let tied = config.flag("tie_word_embeddings", true)?;
+    config.only("reorder_and_upcast_attn", false)?;
+    config.only("add_cross_attention", false)?;
+    config.without_effect(&["n_ctx"]);
+    if !d_model.is_multiple_of(n_heads) {
+        return Err(ModelError::Invalid {
+            attribute: "n_head".into(),
+            expected: format!("a divisor of n_embd = {d_model}"),
+            got: n_heads.to_string(),
+        });
+    }
+    let heads = Heads { n: n_heads, d_head: d_model / n_heads };
+
+    let shape = Shape { d_model, d_mlp, heads, eps, activation, attn_dropout: attn, resid_dropout: resid };
+    let scale_of = |layer: usize| {
+        let scale = if scaled { 1.0 / (heads.d_head as f32).sqrt() } else { 1.0 };
+        if by_layer { scale / (layer + 1) as f32 } else { scale }
+    };
+
+    let mut b = TreeBuilder::new("GPT2LMHeadModel", weights);
+    let module = b.id();
+    let transformer = b.child("transformer", "GPT2Model", "", |b| {
+        let module = b.id();
+        let wte = Embedding::build(b, "wte", d_vocab, d_model, None)?;
+        let wpe = Embedding::build(b, "wpe", n_ctx, d_model, None)?;
+        let drop = Dropout::build(b, "drop", embd)?;
+        let blocks = b.child("h", "ModuleList", "", |b| {
+            (0..n_layers).map(|layer| shape.block(b, layer, scale_of(layer))).collect()
+        })?;
+        let ln_f = LayerNorm::build(b, "ln_f", d_model, eps)?;
+        Ok(b.register(Body { module, wte, wpe, drop, blocks, ln_f, n_ctx }))
+    })?;
+    let lm_head = if tied {
+        Linear::tied(&mut b, "lm_head", &transformer.wte.weight)?
+    } else {
+        Linear::build(&mut b, "lm_head", d_model, d_vocab, false)?
+    };
+    b.register(LmHeadModel { module, transformer, lm_head });
+
+    let skeleton = Skeleton {
+        model_type: "gpt2".into(),
+        d_model,
+        n_layers,
+        n_heads,
+        n_kv_heads: n_heads,
+        d_head: heads.d_head,
+        d_vocab,
+        n_ctx: Some(n_ctx),
+        blocks: "transformer.h".into(),
+        attention: "attn".into(),
+        final_norm: "transformer.ln_f".into(),
+        unembedding: "lm_head".into(),
+        embedding: "transformer.wte".into(),
+        head_output: "attn.c_proj".into(),
+        mlp: "mlp".into(),
+    };
+    Ok(Model::new(engine.clone(), b.finish(), skeleton))
+}
