@@ -40,33 +40,128 @@ struct Case {
     run: Box<dyn FnMut()>,
 }
 
-fn gemm(cases: &mut Vec<Case>, m: usize, k: usize, n: usize, format: PanelFormat) {
-    let b = match format {
-        PanelFormat::F32 => PackedMatrix::pack(Source::F32(&values(k * n)), k, n, n, 1, format),
-        PanelFormat::Bf16 => {
-            let b: Vec<bf16> = values(k * n).into_iter().map(bf16::from_f32).collect();
-            PackedMatrix::pack(Source::Bf16(&b), k, n, n, 1, format)
-        }
-    };
-    let (a, mut c) = (values(m * k), vec![0.0; m * n]);
-    cases.push(Case {
-        name: format!("packed {format:?} {m}x{k}x{n}"),
-        work: 2e-9 * (m * k * n) as f64,
-        unit: "GFLOP/s",
-        run: Box::new(move || matmul_packed(&a, k, m, &b, &mut c, n, &Epilogue::default())),
-    });
+/// The cases whose names contain what is asked for; the others are not even set up.
+struct Cases {
+    wanted: String,
+    list: Vec<Case>,
 }
 
-fn attend(cases: &mut Vec<Case>, batch: usize, heads: usize, lens: [usize; 2]) {
-    let shape = AttentionShape::contiguous(batch, heads, heads, lens, [64, 64]);
-    let (q, k) = (values(batch * heads * lens[0] * 64), values(batch * heads * lens[1] * 64));
-    let (v, mut out) = (k.clone(), q.clone());
-    cases.push(Case {
-        name: format!("causal attention {batch}x{heads}x{}x{}x64", lens[0], lens[1]),
-        work: 4e-9 * (batch * heads * lens[0] * lens[1] * 64) as f64,
-        unit: "GFLOP/s (full square)",
-        run: Box::new(move || attention(&q, &k, &v, &mut out, &shape, &AttentionOptions::causal(0.125))),
-    });
+impl Cases {
+    fn add(
+        &mut self,
+        name: impl Into<String>,
+        work: f64,
+        unit: &'static str,
+        set_up: impl FnOnce() -> Box<dyn FnMut()>,
+    ) {
+        let name = name.into();
+        if name.contains(&self.wanted) {
+            self.list.push(Case { name, work, unit, run: set_up() });
+        }
+    }
+
+    fn gemm(&mut self, [m, k, n]: [usize; 3], format: PanelFormat) {
+        let name = format!("packed {format:?} {m}x{k}x{n}");
+        self.add(name, 2e-9 * (m * k * n) as f64, "GFLOP/s", || {
+            let b: Vec<bf16> = values(k * n).into_iter().map(bf16::from_f32).collect();
+            let b = PackedMatrix::pack(Source::Bf16(&b), k, n, n, 1, format);
+            let (a, mut c) = (values(m * k), vec![0.0; m * n]);
+            Box::new(move || matmul_packed(&a, k, m, &b, &mut c, n, &Epilogue::default()))
+        });
+    }
+
+    fn gelu(&mut self, [m, k, n]: [usize; 3]) {
+        let name = format!("packed F32 {m}x{k}x{n} + bias + gelu");
+        self.add(name, 2e-9 * (m * k * n) as f64, "GFLOP/s", || {
+            let b = PackedMatrix::pack(Source::F32(&values(k * n)), k, n, n, 1, PanelFormat::F32);
+            let (a, bias, mut c) = (values(m * k), values(n), vec![0.0; m * n]);
+            Box::new(move || {
+                let epilogue =
+                    Epilogue { bias: Some(&bias), activation: Some(Activation::GeluTanh), residual: None };
+                matmul_packed(&a, k, m, &b, &mut c, n, &epilogue);
+            })
+        });
+    }
+
+    fn batched(&mut self, transposed: bool, [m, k, n]: [usize; 3]) {
+        let batch = 2184 * 15 / m;
+        let name = if transposed { "q @ k^T" } else { "p @ v" };
+        let name = format!("{name} {batch}x[{m},{k}]x[{k},{n}]");
+        self.add(name, 2e-9 * (batch * m * k * n) as f64, "GFLOP/s", || {
+            let mut shape = MatmulShape::contiguous(batch, m, n, k);
+            if transposed {
+                shape.b_strides = [0, k * n, 1, k];
+            }
+            let (a, b) = (values(batch * m * k), values(batch * k * n));
+            let mut c = vec![0.0; batch * m * n];
+            Box::new(move || matmul_strided(&a, &b, &mut c, &shape))
+        });
+    }
+
+    fn pack(&mut self, k: usize, n: usize) {
+        for (name, rows, cols) in [("[k,n]", n, 1), ("[n,k]", 1, k)] {
+            self.add(format!("pack {k}x{n} from {name}"), 4e-9 * (k * n) as f64, "GB/s", || {
+                let source = values(k * n);
+                Box::new(move || {
+                    drop(PackedMatrix::pack(Source::F32(&source), k, n, rows, cols, PanelFormat::F32));
+                })
+            });
+        }
+    }
+
+    fn attention(&mut self, batch: usize, heads: usize, lens: [usize; 2]) {
+        let name = format!("causal attention {batch}x{heads}x{}x{}x64", lens[0], lens[1]);
+        let work = 4e-9 * (batch * heads * lens[0] * lens[1] * 64) as f64;
+        self.add(name, work, "GFLOP/s of the full square", || {
+            let shape = AttentionShape::contiguous(batch, heads, heads, lens, [64, 64]);
+            let (q, k) = (values(batch * heads * lens[0] * 64), values(batch * heads * lens[1] * 64));
+            let (v, mut out) = (k.clone(), q.clone());
+            Box::new(move || attention(&q, &k, &v, &mut out, &shape, &AttentionOptions::causal(0.125)))
+        });
+    }
+
+    fn rows(&mut self, n: usize) {
+        let rows = 2_000_000 / n;
+        let work = 1e-9 * (rows * n) as f64;
+        self.add(format!("softmax {rows}x{n}"), work, "G elements/s", || {
+            let (x, mut y) = (values(rows * n), vec![0.0; rows * n]);
+            Box::new(move || softmax(&x, n, &mut y))
+        });
+        self.add(format!("layer norm {rows}x{n}"), work, "G elements/s", || {
+            let (x, mut y) = (values(rows * n), vec![0.0; rows * n]);
+            let (w, b) = (values(n), values(n));
+            Box::new(move || layer_norm(&x, n, Some(&w), Some(&b), 1e-5, &mut y))
+        });
+    }
+
+    fn elements(&mut self) {
+        const LEN: usize = 1 << 18;
+        let work = 1e-9 * LEN as f64;
+        use UnaryKind::{Exp, GeluErf, GeluTanh, Log, Sin, Tanh};
+        for kind in [Exp, GeluTanh, GeluErf, Tanh, Log, Sin] {
+            self.add(format!("{kind:?} {LEN}"), work, "G elements/s", || {
+                let (x, mut y) = (values(LEN), vec![0.0; LEN]);
+                Box::new(move || unary(kind, &x, &mut y))
+            });
+        }
+        self.add(format!("add {LEN}"), work, "G elements/s", || {
+            let (a, b, mut c) = (values(LEN), values(LEN), vec![0.0; LEN]);
+            Box::new(move || binary(BinaryKind::Add, &a, &b, &mut c))
+        });
+    }
+
+    fn copies(&mut self) {
+        for (name, shape, strides) in [
+            ("copy heads apart 8x128x12x64", [8, 12, 128, 64], [128 * 768, 64, 768, 1]),
+            ("copy transposed 1024x768", [1, 1, 768, 1024], [0, 0, 1, 768]),
+        ] {
+            let len = shape.iter().product();
+            self.add(name, 8e-9 * len as f64, "GB/s read and written", || {
+                let (x, mut y) = (values(len), vec![0.0; len]);
+                Box::new(move || copy_strided(&x, 0, &shape, &strides, &mut y))
+            });
+        }
+    }
 }
 
 fn main() {
@@ -74,128 +169,34 @@ fn main() {
         set_threads(n);
     }
     println!("{} threads, {:?}", threads(), pellucid_kernels::isa::level());
-    let mut cases = Vec::new();
-    for m in [1, 2, 4, 16, 160, 2912] {
-        gemm(&mut cases, m, 768, 3072, PanelFormat::F32);
-    }
-    gemm(&mut cases, 160, 3072, 768, PanelFormat::F32);
-    gemm(&mut cases, 160, 4096, 1024, PanelFormat::F32);
-    gemm(&mut cases, 1, 768, 50257, PanelFormat::F32);
-    for m in [1, 16, 160] {
-        gemm(&mut cases, m, 768, 3072, PanelFormat::Bf16);
-    }
-    gemm(&mut cases, 1, 768, 50257, PanelFormat::Bf16);
-    {
-        let (m, k, n) = (160, 768, 3072);
-        let b = PackedMatrix::pack(Source::F32(&values(k * n)), k, n, n, 1, PanelFormat::F32);
-        let (a, bias, mut c) = (values(m * k), values(n), vec![0.0; m * n]);
-        cases.push(Case {
-            name: "packed 160x768x3072 + bias + gelu".into(),
-            work: 2e-9 * (m * k * n) as f64,
-            unit: "GFLOP/s",
-            run: Box::new(move || {
-                let epilogue =
-                    Epilogue { bias: Some(&bias), activation: Some(Activation::GeluTanh), residual: None };
-                matmul_packed(&a, k, m, &b, &mut c, n, &epilogue);
-            }),
-        });
-    }
-    for (name, transposed, m, k, n) in
-        [("q @ k^T", true, 15, 64, 15), ("p @ v", false, 15, 15, 64), ("q @ k^T", true, 128, 64, 128)]
-    {
-        let batch = 2184 * 15 / m;
-        let mut shape = MatmulShape::contiguous(batch, m, n, k);
-        if transposed {
-            shape.b_strides = [0, k * n, 1, k];
-        }
-        let (a, b, mut c) = (values(batch * m * k), values(batch * k * n), vec![0.0; batch * m * n]);
-        cases.push(Case {
-            name: format!("{name} {batch}x[{m},{k}]x[{k},{n}]"),
-            work: 2e-9 * (batch * m * k * n) as f64,
-            unit: "GFLOP/s",
-            run: Box::new(move || matmul_strided(&a, &b, &mut c, &shape)),
-        });
-    }
-    {
-        let (k, n) = (768, 3072);
-        let source = values(k * n);
-        for (name, rows, cols) in [("[k,n]", n, 1), ("[n,k]", 1, k)] {
-            let source = source.clone();
-            cases.push(Case {
-                name: format!("pack 768x3072 from {name}"),
-                work: 4e-9 * (k * n) as f64,
-                unit: "GB/s",
-                run: Box::new(move || {
-                    drop(PackedMatrix::pack(Source::F32(&source), k, n, rows, cols, PanelFormat::F32));
-                }),
-            });
-        }
-    }
-    attend(&mut cases, 182, 12, [15, 15]);
-    attend(&mut cases, 1, 12, [1024, 1024]);
-    attend(&mut cases, 1, 12, [1, 1024]);
-    for (name, n) in [("768", 768), ("50257", 50257)] {
-        let rows = 2_000_000 / n;
-        let (x, mut y) = (values(rows * n), vec![0.0; rows * n]);
-        let (x2, mut y2) = (x.clone(), y.clone());
-        let (w, b) = (values(n), values(n));
-        cases.push(Case {
-            name: format!("softmax {rows}x{name}"),
-            work: 1e-9 * (rows * n) as f64,
-            unit: "G elements/s",
-            run: Box::new(move || softmax(&x, n, &mut y)),
-        });
-        cases.push(Case {
-            name: format!("layer norm {rows}x{name}"),
-            work: 1e-9 * (rows * n) as f64,
-            unit: "G elements/s",
-            run: Box::new(move || layer_norm(&x2, n, Some(&w), Some(&b), 1e-5, &mut y2)),
-        });
-    }
-    for kind in [
-        UnaryKind::Exp,
-        UnaryKind::GeluTanh,
-        UnaryKind::GeluErf,
-        UnaryKind::Tanh,
-        UnaryKind::Log,
-        UnaryKind::Sin,
-    ] {
-        let (x, mut y) = (values(1 << 18), vec![0.0; 1 << 18]);
-        cases.push(Case {
-            name: format!("{kind:?} 2^18"),
-            work: 1e-9 * f64::from(1 << 18),
-            unit: "G elements/s",
-            run: Box::new(move || unary(kind, &x, &mut y)),
-        });
-    }
-    {
-        let (a, b, mut c) = (values(1 << 18), values(1 << 18), vec![0.0; 1 << 18]);
-        cases.push(Case {
-            name: "add 2^18".into(),
-            work: 1e-9 * f64::from(1 << 18),
-            unit: "G elements/s",
-            run: Box::new(move || binary(BinaryKind::Add, &a, &b, &mut c)),
-        });
-    }
-    for (name, shape, strides) in [
-        ("heads apart 8x128x12x64", [8, 12, 128, 64], [128 * 768, 64, 768, 1]),
-        ("transpose 1024x768", [1, 1, 768, 1024], [0, 0, 1, 768]),
-    ] {
-        let len = shape.iter().product();
-        let (x, mut y) = (values(len), vec![0.0; len]);
-        cases.push(Case {
-            name: name.into(),
-            work: 8e-9 * len as f64,
-            unit: "GB/s read and written",
-            run: Box::new(move || copy_strided(&x, 0, &shape, &strides, &mut y)),
-        });
-    }
-
     let wanted = std::env::args().nth(2).unwrap_or_default();
-    cases.retain(|case| case.name.contains(&wanted));
-    let processor = threads() == 1;
+    let mut cases = Cases { wanted, list: Vec::new() };
+    for m in [1, 2, 4, 16, 160, 2912] {
+        cases.gemm([m, 768, 3072], PanelFormat::F32);
+    }
+    for shape in [[160, 3072, 768], [160, 4096, 1024], [1, 768, 50257]] {
+        cases.gemm(shape, PanelFormat::F32);
+    }
+    for shape in [[1, 768, 3072], [16, 768, 3072], [160, 768, 3072], [1, 768, 50257]] {
+        cases.gemm(shape, PanelFormat::Bf16);
+    }
+    cases.gelu([160, 768, 3072]);
+    cases.batched(true, [15, 64, 15]);
+    cases.batched(false, [15, 15, 64]);
+    cases.batched(true, [128, 64, 128]);
+    cases.pack(768, 3072);
+    cases.attention(182, 12, [15, 15]);
+    cases.attention(1, 12, [1024, 1024]);
+    cases.attention(1, 12, [1, 1024]);
+    cases.rows(768);
+    cases.rows(50257);
+    cases.elements();
+    cases.copies();
+    let mut cases = cases.list;
 
     // Rounds over all cases, so that a disturbance hits each of them alike.
+    let processor = threads() == 1;
+
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); cases.len()];
     for round in 0..12 {
         for (case, times) in cases.iter_mut().zip(&mut times) {

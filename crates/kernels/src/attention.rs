@@ -14,6 +14,7 @@ mod tile;
 use crate::gemm::Part;
 use crate::shared::{SendPtr, with_scratch};
 use crate::threads::{parallel_for, threads};
+use crate::transpose::transpose;
 
 /// Queries of the widest tile.
 const WIDEST: usize = 48;
@@ -277,12 +278,17 @@ impl Call<'_> {
                 if n < width {
                     queries.fill(0.0);
                 }
-                for lane in 0..n {
-                    let (pos, head) = self.lane(kv_head, first + lane);
-                    let row =
-                        std::slice::from_raw_parts(self.q.get().add(at(shape.q_strides, head, pos)), d_head);
-                    for (d, &x) in row.iter().enumerate() {
-                        queries[d * width + lane] = x;
+                let row = |lane: usize| {
+                    let (pos, head) = self.lane(kv_head, lane);
+                    self.q.get().add(at(shape.q_strides, head, pos))
+                };
+                if self.group == 1 {
+                    // One head: the lanes are successive positions.
+                    transpose(row(first), shape.q_strides[2], n, d_head, queries.as_mut_ptr(), width);
+                } else {
+                    for lane in 0..n {
+                        let column = queries.as_mut_ptr().add(lane);
+                        transpose(row(first + lane), 0, 1, d_head, column, width);
                     }
                 }
                 Part {

@@ -33,3 +33,4 @@ pub mod gemm;
 pub mod attention;
 
 mod shared;
+mod transpose;

@@ -32,7 +32,7 @@ pub fn exp(x: f32) -> f32 {
     let x = if x < -104.0 { -104.0 } else { x };
     let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
-    let r = n.mul_add(-0.693_147_18, x);
+    let r = n.mul_add(-std::f32::consts::LN_2, x);
     let r = n.mul_add(1.904_654_3e-9, r);
     let p = 0.000_197_900_66f32
         .mul_add(r, 0.001_394_494_3)
@@ -71,7 +71,7 @@ pub fn log(x: f32) -> f32 {
     let square = f * f;
     let tail = (square * f).mul_add(p, square * -0.5);
     let low = e.mul_add(-1.904_654_3e-9, tail);
-    let y = e.mul_add(0.693_147_18, low + f);
+    let y = e.mul_add(std::f32::consts::LN_2, low + f);
     let y = if x == f32::INFINITY { x } else { y };
     let y = if x == 0.0 { f32::NEG_INFINITY } else { y };
     if x < 0.0 || x.is_nan() { f32::NAN } else { y }

@@ -330,7 +330,7 @@ mod tests {
     fn a_size_class_wastes_at_most_a_quarter_beyond_the_smallest_ones() {
         for len in 65..100_000 {
             let class = size_class(len);
-            assert!(class >= len && class % ALIGNMENT == 0);
+            assert!(class >= len && class.is_multiple_of(ALIGNMENT));
             assert!(class - len < (len / 4).max(ALIGNMENT), "{len} -> {class}");
             assert_eq!(size_class(class), class);
         }

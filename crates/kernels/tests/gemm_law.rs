@@ -80,17 +80,20 @@ proptest! {
 
     #[test]
     fn bf16_weights_are_extended_exactly_in_either_format(
-        m in 1usize..30, k in 0usize..40, n in 1usize..120, seed in 0u64..1000,
+        m in 1usize..30, k in 0usize..90, n in 1usize..120, seed in 0u64..1000,
     ) {
         let a = values(m * k, seed);
         let b: Vec<bf16> = values(k * n, seed + 1).into_iter().map(bf16::from_f32).collect();
         let wide: Vec<f32> = b.iter().map(|b| b.to_f32()).collect();
+        let b_t: Vec<bf16> = (0..n * k).map(|i| b[i % k * n + i / k]).collect();
         let expected = bits(&reference(&a, &wide, m, k, n));
         for level in Level::ALL {
             with_level(level, || {
                 for format in [PanelFormat::F32, PanelFormat::Bf16] {
-                    let b = PackedMatrix::pack(Source::Bf16(&b), k, n, n, 1, format);
-                    assert_eq!(bits(&packed(&a, m, &b, &Epilogue::default())), expected);
+                    let rows = PackedMatrix::pack(Source::Bf16(&b), k, n, n, 1, format);
+                    assert_eq!(bits(&packed(&a, m, &rows, &Epilogue::default())), expected);
+                    let cols = PackedMatrix::pack(Source::Bf16(&b_t), k, n, 1, k, format);
+                    assert_eq!(bits(&packed(&a, m, &cols, &Epilogue::default())), expected);
                 }
             });
         }

@@ -4,6 +4,10 @@ use pellucid_kernels::elementwise::{BinaryKind, UnaryKind, binary, unary, unary_
 use pellucid_kernels::isa::{Level, with_level};
 use pellucid_kernels::math;
 
+type Function = fn(f32) -> f32;
+type Exact = fn(f64) -> f64;
+type Skipped = fn(f32) -> bool;
+
 /// A sample of every sign, exponent and kind of mantissa, with the special values.
 fn sample() -> Vec<f32> {
     let mut x: Vec<f32> = (0..=u32::MAX / 4001).map(|i| f32::from_bits(i * 4001)).collect();
@@ -28,7 +32,7 @@ fn ulps(got: f32, exact: f64) -> f64 {
     (f64::from(got) - exact).abs() / 2f64.powi(exponent)
 }
 
-fn worst(f: fn(f32) -> f32, exact: fn(f64) -> f64, skip: fn(f32) -> bool) -> (f64, f32) {
+fn worst(f: Function, exact: Exact, skip: Skipped) -> (f64, f32) {
     let mut worst = (0.0, 0.0);
     for x in sample().into_iter().filter(|&x| !skip(x)) {
         let error = ulps(f(x), exact(f64::from(x)));
@@ -67,8 +71,8 @@ fn erf64(x: f64) -> f64 {
 
 #[test]
 fn functions_are_within_two_units_of_the_last_place() {
-    let all: fn(f32) -> bool = |_| false;
-    let cases: [(&str, fn(f32) -> f32, fn(f64) -> f64, fn(f32) -> bool, f64); 9] = [
+    let all: Skipped = |_| false;
+    let cases: [(&str, Function, Exact, Skipped, f64); 9] = [
         ("exp", math::exp, f64::exp, all, 1.5),
         ("log", math::log, f64::ln, all, 1.5),
         ("sin", math::sin, f64::sin, all, 1.0),
@@ -129,7 +133,7 @@ fn special_values_come_out_right() {
     }
 }
 
-const UNARY: [(UnaryKind, fn(f32) -> f32); 23] = [
+const UNARY: [(UnaryKind, Function); 23] = [
     (UnaryKind::Neg, |x| -x),
     (UnaryKind::Abs, f32::abs),
     (UnaryKind::Sign, math::sign),
@@ -181,7 +185,7 @@ fn vectors_of_every_level_give_the_bits_of_the_scalar_form() {
 
 #[test]
 fn derivatives_agree_with_differences() {
-    let f64s: [(BinaryKind, fn(f64) -> f64); 3] = [
+    let f64s: [(BinaryKind, Exact); 3] = [
         (BinaryKind::GeluTanhBackward, |x| {
             0.5 * x * (1.0 + (0.797_884_560_802_865_4 * (x + 0.044_715 * x * x * x)).tanh())
         }),

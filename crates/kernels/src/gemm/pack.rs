@@ -1,11 +1,14 @@
 //! The right-hand side of a product, rearranged so that the innermost loop reads it in order.
 
+#![expect(unsafe_code, reason = "panels are disjoint parts of one buffer, filled by several threads")]
+
 use half::{bf16, f16};
 
 use super::PANEL;
 use crate::memory::Buffer;
 use crate::shared::SharedMut;
 use crate::threads::parallel_for;
+use crate::transpose::transpose;
 
 /// The matrix to pack, as stored.
 #[derive(Clone, Copy, Debug)]
@@ -70,12 +73,10 @@ impl PackedMatrix {
         let elements = k * n.div_ceil(PANEL) * PANEL;
         let strides = (row_stride, col_stride);
         let panels = match (format, source) {
-            (PanelFormat::F32, Source::F32(s)) => pack_panels(s, k, n, strides, elements, |x| x),
-            (PanelFormat::F32, Source::Bf16(s)) => {
-                pack_panels(s, k, n, strides, elements, |x| f32::from_bits(u32::from(x.to_bits()) << 16))
-            }
-            (PanelFormat::F32, Source::F16(s)) => pack_panels(s, k, n, strides, elements, f16::to_f32),
-            (PanelFormat::Bf16, Source::Bf16(s)) => pack_panels(s, k, n, strides, elements, bf16::to_bits),
+            (PanelFormat::F32, Source::F32(s)) => pack_panels::<_, f32>(s, k, n, strides, elements),
+            (PanelFormat::F32, Source::Bf16(s)) => pack_panels::<_, f32>(s, k, n, strides, elements),
+            (PanelFormat::F32, Source::F16(s)) => pack_panels::<_, f32>(s, k, n, strides, elements),
+            (PanelFormat::Bf16, Source::Bf16(s)) => pack_panels::<_, u16>(s, k, n, strides, elements),
             (PanelFormat::Bf16, _) => panic!("only a bf16 matrix can be kept as bf16 without rounding"),
         };
         PackedMatrix { panels, k, n, format }
@@ -106,13 +107,68 @@ impl PackedMatrix {
     }
 }
 
-fn pack_panels<S: Copy + Sync, P: bytemuck::Pod + Send>(
+/// An element of a matrix as stored.
+trait Stored: Copy + Sync {
+    fn widen(self) -> f32;
+    /// The slice itself where nothing need be widened.
+    fn floats(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+}
+
+impl Stored for f32 {
+    fn widen(self) -> f32 {
+        self
+    }
+    fn floats(slice: &[f32]) -> Option<&[f32]> {
+        Some(slice)
+    }
+}
+
+impl Stored for bf16 {
+    fn widen(self) -> f32 {
+        f32::from_bits(u32::from(self.to_bits()) << 16)
+    }
+}
+
+impl Stored for f16 {
+    fn widen(self) -> f32 {
+        self.to_f32()
+    }
+}
+
+/// An element of a panel.
+trait Packed: bytemuck::Pod + Send {
+    /// The element with this value, which it can hold exactly.
+    fn of(value: f32) -> Self;
+    /// The slice itself where it holds `f32`.
+    fn floats(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
+}
+
+impl Packed for f32 {
+    fn of(value: f32) -> f32 {
+        value
+    }
+    fn floats(slice: &mut [f32]) -> Option<&mut [f32]> {
+        Some(slice)
+    }
+}
+
+/// The bits of a `bf16`.
+impl Packed for u16 {
+    fn of(value: f32) -> u16 {
+        (value.to_bits() >> 16) as u16
+    }
+}
+
+fn pack_panels<S: Stored, P: Packed>(
     source: &[S],
     k: usize,
     n: usize,
     strides: (usize, usize),
     elements: usize,
-    convert: impl Fn(S) -> P + Sync + Copy,
 ) -> Buffer {
     let mut buffer = Buffer::new(elements * size_of::<P>());
     if elements == 0 {
@@ -124,24 +180,21 @@ fn pack_panels<S: Copy + Sync, P: bytemuck::Pod + Send>(
     let group = (65_536 / (k * PANEL)).clamp(1, n_panels);
     parallel_for(n_panels.div_ceil(group), &|chunk| {
         for panel in chunk * group..((chunk + 1) * group).min(n_panels) {
-            #[expect(unsafe_code, reason = "panels are disjoint parts of the buffer")]
             // SAFETY: each panel belongs to one chunk.
             let out = unsafe { out.part(panel * k * PANEL, k * PANEL) };
             let start = panel * PANEL;
-            pack_panel(&source[start * strides.1..], k, (n - start).min(PANEL), strides, out, convert);
+            pack_panel(&source[start * strides.1..], (n - start).min(PANEL), strides, out);
         }
     });
     buffer
 }
 
 /// Packs `width` columns into one panel.
-fn pack_panel<S: Copy, P: bytemuck::Pod>(
+fn pack_panel<S: Stored, P: Packed>(
     source: &[S],
-    k: usize,
     width: usize,
     (row_stride, col_stride): (usize, usize),
     out: &mut [P],
-    convert: impl Fn(S) -> P + Copy,
 ) {
     if width < PANEL {
         out.fill(P::zeroed());
@@ -150,26 +203,48 @@ fn pack_panel<S: Copy, P: bytemuck::Pod>(
         for (row, out) in out.chunks_exact_mut(PANEL).enumerate() {
             let source = &source[row * row_stride..row * row_stride + width];
             for (out, &x) in out.iter_mut().zip(source) {
-                *out = convert(x);
+                *out = P::of(x.widen());
             }
         }
+    } else if row_stride == 1 {
+        pack_columns(source, width, col_stride, out);
+    } else {
+        for (row, out) in out.chunks_exact_mut(PANEL).enumerate() {
+            for (col, out) in out[..width].iter_mut().enumerate() {
+                *out = P::of(source[row * row_stride + col * col_stride].widen());
+            }
+        }
+    }
+}
+
+/// Packs columns that are contiguous in the source, by transposing.
+fn pack_columns<S: Stored, P: Packed>(source: &[S], width: usize, col_stride: usize, out: &mut [P]) {
+    let k = out.len() / PANEL;
+    if k == 0 {
         return;
     }
-    // Sixteen rows at a time: their lines of the panel stay in the first-level cache while columns are read along.
-    for (block, out) in out.chunks_mut(16 * PANEL).enumerate() {
+    assert!((width - 1) * col_stride + k <= source.len(), "columns end within their slice");
+    if let (Some(source), Some(out)) = (S::floats(source), P::floats(&mut *out)) {
+        // SAFETY: the columns are inside the source, and `k` rows of a panel are `out`.
+        unsafe { transpose(source.as_ptr(), col_stride, width, k, out.as_mut_ptr(), PANEL) };
+        return;
+    }
+    // By way of `f32`, some rows of the panel at a time.
+    const ROWS: usize = 64;
+    let mut columns = [0.0f32; PANEL * ROWS];
+    let mut block = [0.0f32; PANEL * ROWS];
+    for (idx, out) in out.chunks_mut(ROWS * PANEL).enumerate() {
         let rows = out.len() / PANEL;
         for col in 0..width {
-            let source = &source[block * 16 * row_stride + col * col_stride..];
-            if row_stride == 1 {
-                for (row, &x) in source[..rows].iter().enumerate() {
-                    out[row * PANEL + col] = convert(x);
-                }
-            } else {
-                for row in 0..rows {
-                    out[row * PANEL + col] = convert(source[row * row_stride]);
-                }
+            let source = &source[col * col_stride + idx * ROWS..][..rows];
+            for (x, &s) in columns[col * ROWS..].iter_mut().zip(source) {
+                *x = s.widen();
             }
         }
+        // SAFETY: both arrays hold `PANEL * ROWS` elements, and `width <= PANEL`, `rows <= ROWS`.
+        unsafe { transpose(columns.as_ptr(), ROWS, width, rows, block.as_mut_ptr(), PANEL) };
+        for (out, &x) in out.iter_mut().zip(&block) {
+            *out = P::of(x);
+        }
     }
-    debug_assert_eq!(out.len(), k * PANEL);
 }

@@ -10,6 +10,7 @@ use crate::isa::{Level, level};
 use crate::memory::Buffer;
 use crate::shared::{SendPtr, with_scratch};
 use crate::threads::{parallel_for, threads};
+use crate::transpose::transpose;
 
 /// The longest stretch of `k` that a panel is worked on at once, so that it stays in the second-level cache.
 const K_BLOCK: usize = 1024;
@@ -339,17 +340,16 @@ unsafe fn run_panels<S: Simd, const LAYOUT: u8>(m: usize, tile: &Tile) {
 
 /// Interleaves `rows` rows: element `(i, k)` goes to `out[k * rows + i]`.
 unsafe fn pack_strip(left: Left, rows: usize, k: usize, out: *mut f32) {
-    // Sixteen columns at a time keep what is written in the first-level cache.
-    let mut start = 0;
-    while start < k {
-        let end = (start + 16).min(k);
-        for i in 0..rows {
-            let row = left.ptr.wrapping_add(i * left.row);
-            for k in start..end {
-                // SAFETY: passed on to the caller.
-                unsafe { *out.add(k * rows + i) = *row.add(k * left.col) };
+    // SAFETY: passed on to the caller.
+    unsafe {
+        if left.col == 1 {
+            transpose(left.ptr, left.row, rows, k, out, rows);
+            return;
+        }
+        for k in 0..k {
+            for i in 0..rows {
+                *out.add(k * rows + i) = *left.ptr.add(i * left.row + k * left.col);
             }
         }
-        start = end;
     }
 }

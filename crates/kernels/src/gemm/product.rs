@@ -10,6 +10,7 @@ use super::{Epilogue, PackedMatrix, PanelFormat, Source};
 use crate::isa::{Level, level};
 use crate::shared::{SendPtr, with_scratch};
 use crate::threads::{parallel_for, threads};
+use crate::transpose::transpose;
 
 /// A right-hand side of at most this many elements is multiplied where it stands, without panels.
 const DIRECT: usize = 1 << 16;
@@ -266,17 +267,16 @@ unsafe fn gather_rows(
     for row in rows.chunks_exact_mut(width) {
         row[n..].fill(0.0);
     }
-    let mut start = 0;
-    while start < k {
-        let end = (start + 16).min(k);
-        for j in 0..n {
-            let column = b.wrapping_add(j * strides[1]);
-            for i in start..end {
-                // SAFETY: passed on to the caller.
-                rows[i * width + j] = unsafe { *column.add(i * strides[0]) };
-            }
+    if strides[0] == 1 {
+        // SAFETY: passed on to the caller; the rows hold `k * width` elements.
+        unsafe { transpose(b, strides[1], n, k, rows.as_mut_ptr(), width) };
+        return;
+    }
+    for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+        for (j, x) in row[..n].iter_mut().enumerate() {
+            // SAFETY: passed on to the caller.
+            *x = unsafe { *b.add(i * strides[0] + j * strides[1]) };
         }
-        start = end;
     }
 }
 
