@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
 
 use crate::error::{HubError, Result, describe};
@@ -34,13 +35,18 @@ pub(crate) fn read_json(path: &Path, limit: u64) -> Result<Value> {
 }
 
 /// Parses the bytes of the JSON file at `path`, which is used for errors only.
-pub(crate) fn parse_json(path: &Path, bytes: &[u8]) -> Result<Value> {
+fn parse_json<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|error| HubError::Json {
         path: path.to_owned(),
         line: error.line(),
         column: error.column(),
         problem: strip_position(&error),
     })
+}
+
+/// Checks that the bytes of the file at `path` are JSON.
+pub(crate) fn check_json(path: &Path, bytes: &[u8]) -> Result<()> {
+    parse_json::<IgnoredAny>(path, bytes).map(drop)
 }
 
 /// Reads a JSON file whose top level must be an object.

@@ -14,7 +14,7 @@ pub(crate) use self::special::TokenizerConfig;
 pub use self::special::{SpecialToken, SpecialTokens};
 use self::special::{class_defaults, class_template};
 use crate::error::{BoxedError, HubError, Result};
-use crate::json::{TOKENIZER_LIMIT, read_bytes};
+use crate::json::{TOKENIZER_LIMIT, check_json, read_bytes};
 
 /// The ids of a text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -78,6 +78,8 @@ impl Tokenizer {
         }
         let config = TokenizerConfig::load(folder)?;
         let bytes = read_bytes(&path, TOKENIZER_LIMIT)?;
+        // The library panics on some malformed JSON; this finds it first, with its position.
+        check_json(&path, &bytes)?;
         let parsed = contain(|| parse(&bytes)).and_then(|mut inner| {
             contain(|| {
                 let special = apply_config(&mut inner, &config)?;
