@@ -12,7 +12,7 @@
 mod tile;
 
 use crate::gemm::Part;
-use crate::shared::{SendPtr, with_scratch};
+use crate::shared::{SendPtr, prefetch, with_scratch};
 use crate::threads::{parallel_for, threads};
 use crate::transpose::transpose;
 
@@ -21,6 +21,9 @@ const WIDEST: usize = 48;
 
 /// A tile of scores takes at most this many elements where fewer queries allow it.
 const TILE: usize = 256 * 1024;
+
+/// Keys and values of at most this many elements are fetched ahead.
+const PREFETCHED: usize = 4 * 1024;
 
 /// Multiply-adds that make a task worth handing to another thread.
 const TASK: usize = 1 << 17;
@@ -270,6 +273,15 @@ impl Call<'_> {
             batch * strides[0] + head * strides[1] + pos * strides[2]
         };
         let sizes = [d_head * width, keys * width, if self.group == 1 { 0 } else { n * d_value }];
+        // A short tile is over before the hardware has noticed the pattern.
+        if keys * (d_head + d_value) <= PREFETCHED {
+            for pos in start..end {
+                prefetch(self.k.get().wrapping_add(at(shape.k_strides, kv_head, pos)), d_head);
+            }
+            for pos in start..end {
+                prefetch(self.v.get().wrapping_add(at(shape.v_strides, kv_head, pos)), d_value);
+            }
+        }
         with_scratch(sizes.iter().sum(), |scratch| {
             let (queries, rest) = scratch.split_at_mut(sizes[0]);
             let (scores, outputs) = rest.split_at_mut(sizes[1]);

@@ -128,9 +128,11 @@ pub fn parallel_for(n_chunks: usize, body: &(dyn Fn(usize) + Sync)) {
         }
         return;
     }
-    pool.start_workers(threads - 1);
+    let workers = pool.start_workers(threads - 1);
     let job = Job { body, n_chunks, next: AtomicUsize::new(0), panic: Mutex::new(None) };
-    pool.publish(&job, (threads - 1).min(n_chunks - 1));
+    // Workers beyond the set number sleep too, and one of them might catch a single call.
+    let wanted = if workers < threads { n_chunks - 1 } else { workers };
+    pool.publish(&job, wanted);
     IN_LOOP.set(true);
     job.run_chunks();
     IN_LOOP.set(false);
@@ -163,7 +165,8 @@ pub fn parallel_ranges(len: usize, grain: usize, align: usize, body: &(dyn Fn(us
 }
 
 impl Pool {
-    fn start_workers(&'static self, wanted: usize) {
+    /// Starts workers up to `wanted`, and returns how many there are: more, if a loop once used more.
+    fn start_workers(&'static self, wanted: usize) -> usize {
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
         while *started < wanted {
             let worker = *started;
@@ -172,10 +175,11 @@ impl Pool {
                 .spawn(move || self.work(worker));
             if spawned.is_err() {
                 // The system refuses more threads: go on with what there is.
-                return;
+                break;
             }
             *started += 1;
         }
+        *started
     }
 
     /// Makes `job` visible to the workers and wakes up to `wanted` of the sleeping ones.

@@ -26,6 +26,10 @@ pub(crate) unsafe fn transpose(
         let width = RUN.min(cols - col);
         let mut row = 0;
         while row < rows {
+            // The last eight rows may take some once more: that costs less than going one by one.
+            if rows >= 8 {
+                row = row.min(rows - 8);
+            }
             let height = 8.min(rows - row);
             // SAFETY: a part of what the caller vouches for; the level is supported.
             unsafe {

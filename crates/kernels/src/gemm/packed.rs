@@ -6,7 +6,9 @@
 use super::kernel::{Avx2, Avx512};
 use super::kernel::{Portable, Simd, Tile, layout, run_packed};
 use super::{Epilogue, PANEL, PackedMatrix, PanelFormat};
-use crate::isa::{Level, level};
+#[cfg(target_arch = "x86_64")]
+use crate::isa::Level;
+use crate::isa::level;
 use crate::memory::Buffer;
 use crate::shared::{SendPtr, with_scratch};
 use crate::threads::{parallel_for, threads};

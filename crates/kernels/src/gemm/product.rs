@@ -7,7 +7,9 @@ use super::kernel::{Avx2, Avx512};
 use super::kernel::{Portable, Simd, Tile, layout, run_strided};
 use super::packed::{Left, drive};
 use super::{Epilogue, PackedMatrix, PanelFormat, Source};
-use crate::isa::{Level, level};
+#[cfg(target_arch = "x86_64")]
+use crate::isa::Level;
+use crate::isa::level;
 use crate::shared::{SendPtr, with_scratch};
 use crate::threads::{parallel_for, threads};
 use crate::transpose::transpose;
