@@ -10,6 +10,18 @@ use crate::threads::parallel_ranges;
 
 const GRAIN: usize = 32 * 1024;
 
+/// The value of half-float bits.
+#[inline(always)]
+pub(crate) fn widen_f16(s: u16) -> f32 {
+    let (sign, rest) = (u32::from(s & 0x8000) << 16, u32::from(s & 0x7fff));
+    // Moving the exponent by multiplication turns subnormals right too.
+    let finite = (f32::from_bits(rest << 13) * f32::from_bits(0x7780_0000)).to_bits();
+    let special = (rest << 13) | 0x7f80_0000;
+    // A signalling NaN becomes quiet, as in hardware.
+    let special = if rest > 0x7c00 { special | 0x0040_0000 } else { special };
+    f32::from_bits(sign | if rest >= 0x7c00 { special } else { finite })
+}
+
 multiversion! {
     /// Widens `bf16` bits.
     pub(crate) fn extend_bf16(src: &[u16], dst: &mut [f32]) {
@@ -30,13 +42,7 @@ multiversion! {
 
     fn extend_f16(src: &[u16], dst: &mut [f32]) {
         for (d, &s) in dst.iter_mut().zip(src) {
-            let (sign, rest) = (u32::from(s & 0x8000) << 16, u32::from(s & 0x7fff));
-            // Moving the exponent by multiplication turns subnormals right too.
-            let finite = (f32::from_bits(rest << 13) * f32::from_bits(0x7780_0000)).to_bits();
-            let special = (rest << 13) | 0x7f80_0000;
-            // A signalling NaN becomes quiet, as in hardware.
-            let special = if rest > 0x7c00 { special | 0x0040_0000 } else { special };
-            *d = f32::from_bits(sign | if rest >= 0x7c00 { special } else { finite });
+            *d = widen_f16(s);
         }
     }
 

@@ -133,7 +133,7 @@ impl Stored for bf16 {
 
 impl Stored for f16 {
     fn widen(self) -> f32 {
-        self.to_f32()
+        crate::convert::widen_f16(self.to_bits())
     }
 }
 
