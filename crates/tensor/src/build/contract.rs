@@ -157,10 +157,10 @@ impl Tensor {
             return scores.softmax(-1);
         };
         let pattern = scores.masked_fill(&seen.logical_not()?, f64::NEG_INFINITY)?.softmax(-1)?;
-        if mask.is_none() {
+        if mask.is_none() && self.dims()[2] <= keys.dims()[2] && spec.window != Some(0) {
             return Ok(pattern);
         }
-        // A row that sees nothing is 0/0 in the softmax; it attends to nothing.
+        // A row that may see nothing is 0/0 in the softmax; it attends to nothing.
         let some = seen.reduce(crate::op::ReduceOp::Any, &[-1], true)?;
         some.where_(&pattern, &pattern.engine().zeros(&[], pattern.dtype()))
     }

@@ -33,21 +33,19 @@ impl Tensor {
     /// An elementwise function of this tensor. Functions with fractional values turn integers into `float32`.
     ///
     /// # Errors
-    /// [`TensorError::Type`] for a bitwise complement of floats or a negative of truth values.
+    /// [`TensorError::Type`] for operands that PyTorch refuses: a bitwise complement of floats, arithmetic on truth
+    /// values, SiLU and GELU of integers.
     pub fn unary(&self, op: UnaryOp) -> Result<Tensor> {
         use UnaryOp::{Abs, BitNot, Ceil, Floor, IsInf, IsNan, LogicalNot, Neg, Relu, Round, Sign, Trunc};
+        use UnaryOp::{GeluErf, GeluTanh, Silu};
         let dtype = self.dtype();
+        let refused = |expected| Err(TensorError::Type { op: op.name(), expected, got: dtype });
         let (operand, out) = match op {
-            Neg if dtype == DType::Bool => {
-                return Err(TensorError::Type { op: "neg", expected: "numbers", got: dtype });
+            Neg | Abs | Relu | Floor | Ceil | Round | Trunc if dtype == DType::Bool => {
+                return refused("numbers");
             }
-            BitNot if dtype.is_float() => {
-                return Err(TensorError::Type {
-                    op: "bitwise_not",
-                    expected: "integers or truth values",
-                    got: dtype,
-                });
-            }
+            Silu | GeluErf | GeluTanh if !dtype.is_float() => return refused("floating numbers"),
+            BitNot if dtype.is_float() => return refused("integers or truth values"),
             Floor | Ceil | Round | Trunc if !dtype.is_float() => return Ok(self.clone()),
             Neg | Abs | Sign | Relu | BitNot | Floor | Ceil | Round | Trunc => (self.clone(), dtype),
             LogicalNot | IsNan | IsInf => (self.clone(), DType::Bool),
@@ -59,8 +57,10 @@ impl Tensor {
     /// An elementwise function of two tensors, broadcast and promoted as PyTorch does.
     ///
     /// # Errors
-    /// [`TensorError::Broadcast`]; [`TensorError::Type`] for bitwise operations on floats and `-` on truth values.
+    /// [`TensorError::Broadcast`]; [`TensorError::Type`] for operands that PyTorch refuses: bitwise operations on
+    /// floats, `-` with truth values, and division, powers and shifts of truth values.
     pub fn binary(&self, op: BinaryOp, other: &Tensor) -> Result<Tensor> {
+        check_difference(op, self.dtype(), other.dtype())?;
         let dtype = result_type(&[self.priority(), other.priority()]);
         self.binary_in(op, other, dtype)
     }
@@ -68,10 +68,17 @@ impl Tensor {
     /// An elementwise function of this tensor and a number.
     ///
     /// # Errors
-    /// As [`Tensor::binary`].
+    /// As [`Tensor::binary`]; [`TensorError::Argument`] for a negative power of integers.
     pub fn binary_scalar(&self, op: BinaryOp, other: impl Into<Scalar>) -> Result<Tensor> {
         let other = other.into();
+        check_difference(op, self.dtype(), other.dtype())?;
         let dtype = result_type(&[self.priority(), (other.dtype(), Priority::Number)]);
+        if op == BinaryOp::Pow && !dtype.is_float() && other.to_i64() < 0 {
+            return Err(TensorError::Argument {
+                op: op.name(),
+                what: "integers to negative integer powers are not allowed".into(),
+            });
+        }
         let other = self.engine().full(&[], other, dtype);
         self.binary_in(op, &other, dtype)
     }
@@ -82,12 +89,15 @@ impl Tensor {
     /// As [`Tensor::binary`].
     pub fn scalar_binary(&self, op: BinaryOp, other: impl Into<Scalar>) -> Result<Tensor> {
         let other = other.into();
+        check_difference(op, other.dtype(), self.dtype())?;
         let dtype = result_type(&[self.priority(), (other.dtype(), Priority::Number)]);
         self.engine().full(&[], other, dtype).binary_in(op, self, dtype)
     }
 
     fn binary_in(&self, op: BinaryOp, other: &Tensor, dtype: DType) -> Result<Tensor> {
-        use BinaryOp::{Atan2, BitAnd, BitOr, BitXor, Div, ShiftLeft, ShiftRight, Sub};
+        use BinaryOp::{
+            Atan2, BitAnd, BitOr, BitXor, Div, FloorDiv, Fmod, Pow, Remainder, ShiftLeft, ShiftRight,
+        };
         let name = op.name();
         self.same_engine(name, other)?;
         let compute = match op {
@@ -95,7 +105,7 @@ impl Tensor {
             BitAnd | BitOr | BitXor | ShiftLeft | ShiftRight if dtype.is_float() => {
                 return Err(TensorError::Type { op: name, expected: "integers or truth values", got: dtype });
             }
-            Sub if dtype == DType::Bool => {
+            FloorDiv | Remainder | Fmod | Pow | ShiftLeft | ShiftRight if dtype == DType::Bool => {
                 return Err(TensorError::Type { op: name, expected: "numbers", got: dtype });
             }
             _ => dtype,
@@ -142,12 +152,15 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::binary`].
     pub fn clamp(&self, min: Option<Scalar>, max: Option<Scalar>) -> Result<Tensor> {
-        let mut out = self.clone();
-        if let Some(min) = min {
-            out = out.binary_scalar(BinaryOp::Maximum, min)?;
-        }
-        if let Some(max) = max {
-            out = out.binary_scalar(BinaryOp::Minimum, max)?;
+        let bounds = [min, max].map(|b| b.map_or(self.priority(), |b| (b.dtype(), Priority::Number)));
+        let dtype = result_type(&[self.priority(), bounds[0], bounds[1]]);
+        let mut out = self.cast(dtype);
+        // As choices, not maxima: the gradient at a bound is the element's own.
+        for (bound, beyond) in [(min, BinaryOp::Lt), (max, BinaryOp::Gt)] {
+            if let Some(bound) = bound {
+                let bound = self.engine().full(&[], bound, dtype);
+                out = out.binary(beyond, &bound)?.where_(&bound, &out)?;
+            }
         }
         Ok(out)
     }
@@ -179,6 +192,14 @@ impl Tensor {
     pub fn isfinite(&self) -> Result<Tensor> {
         self.isnan()?.logical(BinaryOp::BitOr, &self.isinf()?)?.logical_not()
     }
+}
+
+/// PyTorch has no `-` with truth values on either side.
+fn check_difference(op: BinaryOp, lhs: DType, rhs: DType) -> Result<()> {
+    if op == BinaryOp::Sub && (lhs == DType::Bool || rhs == DType::Bool) {
+        return Err(TensorError::Type { op: op.name(), expected: "numbers", got: DType::Bool });
+    }
+    Ok(())
 }
 
 macro_rules! unary {

@@ -424,7 +424,13 @@ impl Tensor {
     pub fn scatter(&self, dim: i64, index: &Tensor, source: &Tensor, add: bool) -> Result<Tensor> {
         let at = axis(dim, self.rank())?;
         self.check_gather("scatter", at, index)?;
-        let source = source.cast(self.dtype());
+        if source.dtype() != self.dtype() {
+            return Err(TensorError::Type {
+                op: "scatter",
+                expected: "a source of the tensor's type",
+                got: source.dtype(),
+            });
+        }
         let fits =
             source.rank() == index.rank() && source.dims().iter().zip(index.dims()).all(|(s, i)| s >= i);
         if !fits {
@@ -434,7 +440,7 @@ impl Tensor {
                 got: source.dims().into(),
             });
         }
-        let mut part = source;
+        let mut part = source.clone();
         for (d, &len) in index.dims().iter().enumerate() {
             part = part.slice_to(d, 0, len, 1);
         }

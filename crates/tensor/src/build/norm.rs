@@ -46,6 +46,9 @@ impl Tensor {
     /// As [`Tensor::reduce`].
     pub fn logsumexp(&self, dims: &[i64], keepdim: bool) -> Result<Tensor> {
         let x = self.cast(float_type(self.dtype()));
+        if x.numel() == 0 {
+            return x.exp()?.sum(dims, keepdim)?.log();
+        }
         let top = x.reduce(ReduceOp::Max, dims, true)?;
         // An infinite maximum would give inf - inf.
         let top = top.isfinite()?.where_(&top, &x.engine().zeros(&[], x.dtype()))?;

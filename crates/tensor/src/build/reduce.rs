@@ -14,7 +14,16 @@ impl Tensor {
         if dims.is_empty() {
             return Ok(((1u64 << self.rank()) - 1) as u32);
         }
-        dims.iter().try_fold(0, |set, &d| Ok(set | 1 << axis(d, self.rank())?))
+        dims.iter().try_fold(0, |set, &d| {
+            let bit = 1 << axis(d, self.rank())?;
+            if set & bit != 0 {
+                return Err(TensorError::Argument {
+                    op: "reduce",
+                    what: format!("dimension {d} appears more than once in {dims:?}"),
+                });
+            }
+            Ok(set | bit)
+        })
     }
 
     pub(crate) fn reduce_axes(&self, op: ReduceOp, axes: u32, keepdim: bool) -> Tensor {
@@ -42,7 +51,8 @@ impl Tensor {
     /// values are `int64`.
     ///
     /// # Errors
-    /// [`TensorError::Dimension`]; [`TensorError::Shape`] for an extreme of no elements.
+    /// [`TensorError::Dimension`]; [`TensorError::Argument`] for a dimension named twice; [`TensorError::Shape`] for an
+    /// extreme of no elements.
     pub fn reduce(&self, op: ReduceOp, dims: &[i64], keepdim: bool) -> Result<Tensor> {
         let axes = self.axes(dims)?;
         let operand = match op {
@@ -59,7 +69,10 @@ impl Tensor {
                 got: self.dims().into(),
             });
         }
-        Ok(operand.reduce_axes(op, axes, keepdim))
+        let out = operand.reduce_axes(op, axes, keepdim);
+        // Truth of bytes is a byte, from the time before PyTorch had truth values.
+        let bytes = matches!(op, ReduceOp::Any | ReduceOp::All) && self.dtype() == DType::U8;
+        Ok(if bytes { out.cast(DType::U8) } else { out })
     }
 
     /// Sum over dimensions (all if none is given).
@@ -104,7 +117,15 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::mean`].
     pub fn std(&self, dims: &[i64], correction: f64, keepdim: bool) -> Result<Tensor> {
-        self.var(dims, correction, keepdim)?.sqrt()
+        self.var(dims, correction, keepdim)?.root(2.0)
+    }
+
+    /// The `p`-th root of sums that are not negative, with gradient zero at zero, as PyTorch's norms have it.
+    fn root(&self, p: f64) -> Result<Tensor> {
+        let zero = self.eq_scalar(0)?;
+        let safe = zero.where_(&self.engine().ones(&[], self.dtype()), self)?;
+        let root = if p == 2.0 { safe.sqrt()? } else { safe.pow_scalar(1.0 / p)? };
+        zero.where_(&self.engine().zeros(&[], self.dtype()), &root)
     }
 
     /// `p`-norm over dimensions; infinity is the largest absolute value.
@@ -114,7 +135,7 @@ impl Tensor {
     pub fn norm(&self, p: f64, dims: &[i64], keepdim: bool) -> Result<Tensor> {
         let x = self.cast(float_type(self.dtype()));
         if p == 2.0 {
-            return x.mul(&x)?.sum(dims, keepdim)?.sqrt();
+            return x.mul(&x)?.sum(dims, keepdim)?.root(2.0);
         }
         let magnitude = x.abs()?;
         if p.is_infinite() {
@@ -127,7 +148,7 @@ impl Tensor {
         if p == 1.0 {
             return magnitude.sum(dims, keepdim);
         }
-        magnitude.pow_scalar(p)?.sum(dims, keepdim)?.pow_scalar(1.0 / p)
+        magnitude.pow_scalar(p)?.sum(dims, keepdim)?.root(p)
     }
 
     /// Position of the extreme element: along a dimension, or in the flattened tensor if none is given.

@@ -264,18 +264,28 @@ impl Tensor {
             return Err(TensorError::Argument { op: "chunk", what: "into zero pieces".into() });
         }
         let at = axis(dim, self.rank())?;
-        let total = self.dims().get(at).copied().unwrap_or(1);
-        self.split(total.div_ceil(chunks).max(1), dim)
+        match self.dims().get(at).copied().unwrap_or(1) {
+            0 => self.split_sizes(&vec![0; chunks], dim),
+            total => self.split(total.div_ceil(chunks), dim),
+        }
     }
 
     /// The order of elements reversed along the dimensions.
     ///
     /// # Errors
-    /// [`TensorError::Dimension`].
+    /// [`TensorError::Dimension`]; [`TensorError::Argument`] for a dimension named twice.
     pub fn flip(&self, dims: &[i64]) -> Result<Tensor> {
         let mut out = self.clone();
+        let mut seen = 0u64;
         for &d in dims {
             let d = axis(d, self.rank())?;
+            if seen & (1 << d) != 0 {
+                return Err(TensorError::Argument {
+                    op: "flip",
+                    what: format!("dimension {d} appears more than once in {dims:?}"),
+                });
+            }
+            seen |= 1 << d;
             if let Some(&size) = self.dims().get(d)
                 && size > 0
             {

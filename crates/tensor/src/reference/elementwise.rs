@@ -87,9 +87,7 @@ fn unary_real<R: Real>(op: UnaryOp, x: R) -> R {
     match op {
         UnaryOp::Neg => -x,
         UnaryOp::Abs => x.via(f64::abs),
-        UnaryOp::Sign => {
-            x.via(|x| if x.is_nan() { x } else { f64::from(i8::from(x > 0.0) - i8::from(x < 0.0)) })
-        }
+        UnaryOp::Sign => x.via(|x| f64::from(i8::from(x > 0.0) - i8::from(x < 0.0))),
         UnaryOp::Exp => x.via(f64::exp),
         UnaryOp::Expm1 => x.via(f64::exp_m1),
         UnaryOp::Log => x.via(f64::ln),

@@ -61,7 +61,6 @@ macro_rules! real {
     ($t:ty) => {
         impl Real for $t {
             const ONE: Self = 1.0;
-            #[expect(clippy::cast_possible_truncation, reason = "rounding is meant")]
             fn of(x: f64) -> Self {
                 x as $t
             }
