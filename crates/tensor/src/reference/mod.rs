@@ -12,6 +12,8 @@ mod number;
 mod order;
 mod random;
 mod reduce;
+#[cfg(test)]
+mod tests;
 
 use crate::dtype::DType;
 use crate::error::{Result, TensorError};
@@ -67,9 +69,7 @@ pub(crate) fn compute(op: &Op, inputs: &[Value], dims: &[usize], dtype: DType) -
             index::index_put(&x[0], &x[1..=n], &x[n + 1], *accumulate)?
         }
         Op::Gather { axis } => index::gather(*axis as usize, &x[0], &x[1])?,
-        Op::Scatter { axis, accumulate } => {
-            index::scatter(*axis as usize, &x[0], &x[1], &x[2], *accumulate)?
-        }
+        Op::Scatter { axis, accumulate } => index::scatter(*axis as usize, &x[0], &x[1], &x[2], *accumulate)?,
         Op::Slice { axis, start, step } => index::slice(*axis as usize, *start, *step, &x[0], dims),
         Op::SliceAssign { axis, start, step } => {
             index::slice_assign(*axis as usize, *start, *step, &x[0], &x[1])
