@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use pellucid_tensor::Tensor;
+use pellucid_tensor::{DType, Tensor};
 use smallvec::SmallVec;
 
 use crate::error::{NnError, Result};
@@ -35,6 +35,12 @@ pub enum Value {
     Record(Rc<Record>),
     /// Keys and values of earlier tokens.
     Cache(Rc<KvCache>),
+    /// `start:stop:step`, as an index.
+    Slice(Rc<[Value; 3]>),
+    /// `...`, as an index.
+    Ellipsis,
+    /// An element type, as an argument.
+    DType(DType),
 }
 
 /// An output object: a type name and fields that can be replaced.
@@ -184,6 +190,9 @@ impl Value {
             Value::Dict(items) => format!("dict of {}", items.borrow().len()),
             Value::Record(record) => record.type_name.into(),
             Value::Cache(_) => "DynamicCache".into(),
+            Value::Slice(_) => "slice".into(),
+            Value::Ellipsis => "ellipsis".into(),
+            Value::DType(dtype) => format!("dtype {dtype}"),
         }
     }
 

@@ -98,8 +98,9 @@ impl Var {
         self.set(written)
     }
 
-    /// The storage that this variable is or views.
-    fn cell(&self) -> &Var {
+    /// The storage that this variable is or views, whole.
+    #[must_use]
+    pub fn base(&self) -> &Var {
         let mut at = self;
         while let Kind::View { base, .. } = &*at.kind {
             at = base;
@@ -110,7 +111,7 @@ impl Var {
     /// Whether both are, or view, one storage.
     #[must_use]
     pub fn same_storage(&self, other: &Var) -> bool {
-        Rc::ptr_eq(&self.cell().kind, &other.cell().kind)
+        Rc::ptr_eq(&self.base().kind, &other.base().kind)
     }
 
     /// Gives the storage a node of its own, so that a gradient can be read there alone.
@@ -118,7 +119,7 @@ impl Var {
     /// # Errors
     /// As [`Var::get`].
     pub fn isolate(&self) -> Result<()> {
-        let cell = self.cell();
+        let cell = self.base();
         let own = cell.get()?.identity();
         cell.set(own)
     }
@@ -135,7 +136,25 @@ impl Var {
         Var { kind: Rc::new(Kind::View { base: self.clone(), step, strides }) }
     }
 
-    /// A view by a step that is always a view: anything but a reshape.
+    /// The same views of another storage, such as that of a gradient.
+    ///
+    /// # Errors
+    /// If the other storage has another shape.
+    pub fn rebase(&self, storage: &Var) -> Result<Var> {
+        let mut steps = Vec::new();
+        let mut at = self;
+        while let Kind::View { base, step, .. } = &*at.kind {
+            steps.push(step.clone());
+            at = base;
+        }
+        let mut out = storage.clone();
+        for step in steps.into_iter().rev() {
+            out = out.step(step)?;
+        }
+        Ok(out)
+    }
+
+    /// The result of a step: a view, or a copy for a reshape that strides do not allow as a view.
     ///
     /// # Errors
     /// As [`ViewStep::apply`].

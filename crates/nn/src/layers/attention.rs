@@ -1,11 +1,15 @@
 //! The part of attention that all families share: heads, cache, pattern, fused or step by step.
 
-use pellucid_tensor::{Attention, Tensor};
+use std::sync::Arc;
 
-use crate::error::Result;
-use crate::forward::Forward;
+use pellucid_tensor::{Attention, DType, Tensor};
+
+use super::pointwise::Dropout;
+use crate::error::{NnError, Result};
+use crate::forward::{Forward, Reach};
+use crate::model::Layer;
 use crate::tree::ModuleId;
-use crate::value::KvCache;
+use crate::value::{Args, KvCache, Value};
 use crate::var::Var;
 
 /// Splitting channels into heads and back.
@@ -47,11 +51,14 @@ pub struct AttentionCore {
     pub layer: usize,
     /// Scale, causality, window, soft-capping.
     pub spec: Attention,
+    /// The dropout module that the reference calls on the pattern, if it does.
+    pub dropout: Option<Arc<Dropout>>,
 }
 
 impl AttentionCore {
     /// Attention of queries over the cached and the new keys and values, all `[batch, heads, seq, d_head]`; `mask`
-    /// is true where a query may look. The result is `[batch, n_heads, seq_q, d_head]`.
+    /// is true where a query may look. The result is `[batch, n_heads, seq_q, d_head]`, of the values' type; values of
+    /// another type than queries and keys are converted to it on the way (GPT-J attends in single precision).
     ///
     /// # Errors
     /// If the shapes do not fit.
@@ -66,12 +73,27 @@ impl AttentionCore {
             Some(cache) => cache.append(self.layer, k, v)?,
             None => (k.clone(), v.clone()),
         };
-        if !pass.hooks.wants(self.module, "pattern") {
-            return Ok(q.attention(&k, &v, mask, self.spec)?);
+        let (dtype, v) = (v.dtype(), v.cast(q.dtype()));
+        let dropout = self.dropout.as_ref().filter(|d| pass.hooks.reach(d.module()) == Reach::Here);
+        if dropout.is_none() && !pass.hooks.wants(self.module, "pattern") {
+            return Ok(q.attention(&k, &v, mask, self.spec)?.cast(dtype));
         }
         let pattern = q.attention_pattern(&k, mask, self.spec)?;
-        let pattern = pass.inner(self.module, "pattern", pattern).await?;
-        Ok(pattern.attend(&v)?)
+        let mut pattern = pass.inner(self.module, "pattern", pattern).await?;
+        if let Some(dropout) = dropout {
+            pattern = match pass.call(&**dropout, Args::one(&Var::new(pattern))).await? {
+                Value::Tensor(var) => var.get()?,
+                other => {
+                    return Err(NnError::Argument {
+                        module: String::new(),
+                        argument: "pattern",
+                        expected: "a tensor",
+                        got: other.kind(),
+                    });
+                }
+            };
+        }
+        Ok(pattern.attend(&v)?.cast(dtype))
     }
 }
 
@@ -82,24 +104,24 @@ impl AttentionCore {
 /// If the mask cannot be computed.
 pub fn padding_mask(mask: Option<&Tensor>) -> Result<Option<Tensor>> {
     let Some(mask) = mask else { return Ok(None) };
-    if mask.cast(pellucid_tensor::DType::Bool).to_vec::<u8>()?.iter().all(|&real| real != 0) {
+    if mask.cast(DType::Bool).to_vec::<u8>()?.iter().all(|&real| real != 0) {
         return Ok(None);
     }
     Ok(Some(mask.unsqueeze(1)?.unsqueeze(1)?))
 }
 
-/// Positions `[batch, seq]` of the tokens of this pass: counted over real tokens only, so that a padded row has the
-/// positions of its own single run.
+/// Positions of the tokens of this pass: `[1, seq]` if all tokens are real, else `[batch, seq]`, counted over real
+/// tokens only, so that a padded row has the positions of its own single run.
 ///
 /// # Errors
 /// If the mask does not fit.
 pub fn positions(ids: &Tensor, mask: Option<&Tensor>, past: usize) -> Result<Tensor> {
-    let (batch, seq) = (ids.dims()[0], ids.dims()[1]);
-    let Some(mask) = mask.filter(|m| padding_mask(Some(m)).is_ok_and(|p| p.is_some())) else {
-        let row = ids.engine().arange(past, 1, seq, pellucid_tensor::DType::I64);
-        return Ok(row.unsqueeze(0)?.expand(&[batch as i64, seq as i64])?);
+    let seq = ids.dims().last().copied().unwrap_or(0);
+    let mask = match mask {
+        Some(mask) if padding_mask(Some(mask))?.is_some() => mask,
+        _ => return Ok(ids.engine().arange(past, 1, seq, DType::I64).unsqueeze(0)?),
     };
-    let counted = mask.cast(pellucid_tensor::DType::I64).cumsum(-1)?.sub_scalar(1)?;
+    let counted = mask.cast(DType::I64).cumsum(-1)?.sub_scalar(1)?;
     let all = counted.clamp(Some(0.into()), None)?;
     Ok(all.narrow(-1, -(seq as i64), seq)?)
 }

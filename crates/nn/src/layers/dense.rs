@@ -43,18 +43,20 @@ impl Linear {
         })
     }
 
-    /// Adds the module to the tree with a weight that another module owns.
+    /// Adds the module to the tree with a weight `[d_out, d_in]` that another module owns, and a bias of its own, if
+    /// any.
     ///
     /// # Errors
-    /// None so far.
-    pub fn tied(b: &mut TreeBuilder<'_>, name: &str, weight: &Parameter) -> Result<Arc<Linear>> {
+    /// A missing or misshapen bias.
+    pub fn tied(b: &mut TreeBuilder<'_>, name: &str, weight: &Parameter, bias: bool) -> Result<Arc<Linear>> {
         let (d_out, d_in) = (weight.get().dims()[0], weight.get().dims()[1]);
-        let detail = format!("in_features={d_in}, out_features={d_out}, bias=False");
+        let printed = if bias { "True" } else { "False" };
+        let detail = format!("in_features={d_in}, out_features={d_out}, bias={printed}");
         b.child(name, "Linear", detail, |b| {
             b.tied(weight);
             let module = b.id();
-            let layer = Linear { module, weight: weight.clone(), bias: None };
-            Ok(b.register(layer))
+            let bias = if bias { Some(b.parameter("bias", &[d_out])?) } else { None };
+            Ok(b.register(Linear { module, weight: weight.clone(), bias }))
         })
     }
 

@@ -12,7 +12,7 @@ pub use dense::{Conv1D, Linear};
 pub use embedding::Embedding;
 pub use norm::{LayerNorm, RmsNorm};
 pub use pointwise::{Activation, ActivationKind, Dropout};
-pub use rotary::{RotaryAngles, RotaryScaling};
+pub use rotary::{RotaryAngles, RotaryEmbedding, RotaryScaling};
 
 /// Implements [`crate::Layer`] for a type with a `module` field and an async method `run(&self, pass, args)`.
 #[macro_export]

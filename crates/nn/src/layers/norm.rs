@@ -80,7 +80,7 @@ impl RmsNorm {
 }
 
 /// A float as Python prints it.
-fn python_float(x: f64) -> String {
+pub(super) fn python_float(x: f64) -> String {
     if x != 0.0 && x.abs() < 1e-4 {
         let text = format!("{x:e}");
         match text.split_once("e-") {

@@ -4,6 +4,7 @@ use pellucid_tensor::{Result as TensorResult, Tensor};
 
 use std::sync::Arc;
 
+use super::norm::python_float;
 use crate::error::Result;
 use crate::forward::Forward;
 use crate::tree::{ModuleId, TreeBuilder};
@@ -112,7 +113,7 @@ impl Dropout {
     /// # Errors
     /// None so far.
     pub fn build(b: &mut TreeBuilder<'_>, name: &str, p: f64) -> Result<Arc<Dropout>> {
-        b.child(name, "Dropout", format!("p={p:?}, inplace=False"), |b| {
+        b.child(name, "Dropout", format!("p={}, inplace=False", python_float(p)), |b| {
             let module = b.id();
             let layer = Dropout { module };
             Ok(b.register(layer))

@@ -2,10 +2,14 @@
 
 use std::f64::consts::PI;
 
+use std::sync::Arc;
+
 use pellucid_tensor::{DType, Tensor};
 
-use crate::error::Result;
-use crate::value::Value;
+use crate::error::{NnError, Result};
+use crate::forward::Forward;
+use crate::tree::{ModuleId, TreeBuilder};
+use crate::value::{Args, Value};
 
 /// How frequencies are changed for long contexts, by the names of `rope_scaling.rope_type`.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +63,14 @@ pub enum RotaryScaling {
         /// Factor on cosines and sines.
         attention: f64,
     },
+}
+
+impl RotaryScaling {
+    /// Whether frequencies depend on the length of the sequence.
+    #[must_use]
+    pub fn depends_on_length(&self) -> bool {
+        matches!(self, RotaryScaling::Dynamic { .. } | RotaryScaling::LongRope { .. })
+    }
 }
 
 /// The angles of a model's rotary embedding.
@@ -131,15 +143,26 @@ impl RotaryAngles {
         }
     }
 
-    /// Cosines and sines `[batch, seq, d_rotary / 2]` at positions `[batch, seq]`, for a sequence of `seq_len` tokens,
-    /// in the given type.
+    /// Cosines and sines `[batch, seq, d_rotary / 2]` at positions `[batch, seq]`, in the given type.
+    ///
+    /// Where frequencies depend on the length of the sequence, the positions are computed, and each row has the
+    /// frequencies of its own length, whichever rows share its batch.
     ///
     /// # Errors
-    /// If the positions are not integers.
-    pub fn at(&self, positions: &Tensor, seq_len: usize, dtype: DType) -> Result<(Tensor, Tensor)> {
-        let (frequencies, factor) = self.frequencies(seq_len);
-        let n = frequencies.len();
-        let frequencies = positions.engine().from_vec(frequencies, &[n])?;
+    /// If the positions cannot be computed.
+    pub fn at(&self, positions: &Tensor, dtype: DType) -> Result<(Tensor, Tensor)> {
+        let engine = positions.engine();
+        let (first, factor) = self.frequencies(0);
+        let n = first.len();
+        let frequencies = if self.scaling.depends_on_length() {
+            let all = positions.cast(DType::I64).to_vec::<i64>()?;
+            let seq = positions.dims().last().copied().unwrap_or(1).max(1);
+            let rows = all.chunks(seq).map(|row| row.iter().max().map_or(0, |&last| last.max(0) as usize + 1));
+            let each: Vec<f32> = rows.flat_map(|len| self.frequencies(len).0).collect();
+            engine.from_vec(each, &[all.len() / seq, 1, n])?
+        } else {
+            engine.from_vec(first, &[n])?
+        };
         let angles = positions.cast(DType::F32).unsqueeze(-1)?.mul(&frequencies)?;
         let scaled = |t: Tensor| if factor == 1.0 { Ok(t) } else { t.mul_scalar(factor) };
         Ok((scaled(angles.cos()?)?.cast(dtype), scaled(angles.sin()?)?.cast(dtype)))
@@ -149,9 +172,67 @@ impl RotaryAngles {
     ///
     /// # Errors
     /// As [`RotaryAngles::at`].
-    pub fn doubled(&self, positions: &Tensor, seq_len: usize, dtype: DType) -> Result<Value> {
-        let (cos, sin) = self.at(positions, seq_len, dtype)?;
+    pub fn doubled(&self, positions: &Tensor, dtype: DType) -> Result<Value> {
+        let (cos, sin) = self.at(positions, dtype)?;
         let twice = |t: Tensor| Tensor::cat(&[t.clone(), t], -1).map(Value::tensor);
         Ok(Value::tuple([twice(cos)?, twice(sin)?]))
     }
+
+    /// Cosines and sines `[batch, 1, seq, d_rotary / 2]`, which broadcast over heads, from a pair that
+    /// [`RotaryAngles::doubled`] handed on.
+    ///
+    /// # Errors
+    /// [`NnError::Argument`] if it is no pair of tensors.
+    pub fn halves(position_embeddings: &Value) -> Result<(Tensor, Tensor)> {
+        let half = |at: usize| -> Result<Tensor> {
+            let found = match position_embeddings {
+                Value::Tuple(items) => items.get(at).and_then(Value::as_var),
+                _ => None,
+            };
+            let doubled = found.ok_or_else(|| NnError::Argument {
+                module: String::new(),
+                argument: "position_embeddings",
+                expected: "cosines and sines",
+                got: position_embeddings.kind(),
+            })?;
+            let doubled = doubled.get()?;
+            let n = doubled.dims().last().copied().unwrap_or(0) / 2;
+            Ok(doubled.narrow(-1, 0, n)?.unsqueeze(1)?)
+        };
+        Ok((half(0)?, half(1)?))
+    }
 }
+
+/// The module that computes a body's cosines and sines once for all blocks: called with the hidden states, whose type
+/// they take, and the positions `[batch, seq]`, it returns [`RotaryAngles::doubled`].
+#[derive(Debug)]
+pub struct RotaryEmbedding {
+    module: ModuleId,
+    angles: RotaryAngles,
+}
+
+impl RotaryEmbedding {
+    /// Adds the module to the tree. `type_name` is the reference's class, such as `LlamaRotaryEmbedding`.
+    ///
+    /// # Errors
+    /// None so far.
+    pub fn build(
+        b: &mut TreeBuilder<'_>,
+        name: &str,
+        type_name: &'static str,
+        angles: RotaryAngles,
+    ) -> Result<Arc<RotaryEmbedding>> {
+        b.child(name, type_name, "", |b| {
+            let module = b.id();
+            Ok(b.register(RotaryEmbedding { module, angles }))
+        })
+    }
+
+    async fn run(&self, _: &Forward<'_>, args: Args) -> Result<Value> {
+        let like = args.var(0, "x")?.get()?;
+        let positions = args.var(1, "position_ids")?.get()?;
+        self.angles.doubled(&positions, like.dtype())
+    }
+}
+
+crate::layer!(RotaryEmbedding);

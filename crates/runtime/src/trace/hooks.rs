@@ -1,0 +1,174 @@
+//! What happens when a forward pass arrives at a place.
+
+use std::task::Poll;
+
+use pellucid_nn::{Args, Hooks, ModuleId, NnError, Reach, Value};
+use pellucid_program::{InvokeId, Kind, NodeId, Point};
+
+use super::{Inner, Trace};
+use crate::error::{Result, RunError, RunErrorKind};
+
+/// One invoke's view of the trace.
+pub(super) struct InvokeHooks<'t, 'r> {
+    pub trace: &'t Trace<'r>,
+    pub invoke: InvokeId,
+}
+
+/// The value at a place, while the forward pass is there.
+pub(super) enum Here<'a> {
+    /// Inputs of a module, and what takes its place if it is skipped.
+    Inputs(&'a mut Args, &'a mut Option<Value>),
+    /// A module's output, or a value inside.
+    Value(&'a mut Value),
+}
+
+type NnResult<T> = std::result::Result<T, NnError>;
+
+impl Hooks for InvokeHooks<'_, '_> {
+    fn reach(&self, module: ModuleId) -> Reach {
+        self.trace.bindings[&self.invoke].reach[module.0 as usize]
+    }
+
+    fn poll_enter(&self, module: ModuleId, args: &mut Args) -> Poll<NnResult<Option<Value>>> {
+        let mut skipped = None;
+        match self.trace.visit(self.invoke, &(module, Inner::Inputs), &mut Here::Inputs(args, &mut skipped)) {
+            Ok(true) => Poll::Ready(Ok(skipped)),
+            Ok(false) => Poll::Pending,
+            Err(e) => Poll::Ready(Err(e.into())),
+        }
+    }
+
+    fn poll_exit(&self, module: ModuleId, output: &mut Value) -> Poll<NnResult<()>> {
+        self.visit_value((module, Inner::Output), output)
+    }
+
+    fn wants(&self, module: ModuleId, point: &str) -> bool {
+        self.trace.bindings[&self.invoke].spots.contains_key(&(module, Inner::Named(point.to_owned())))
+    }
+
+    fn poll_inner(&self, module: ModuleId, point: &str, value: &mut Value) -> Poll<NnResult<()>> {
+        self.visit_value((module, Inner::Named(point.to_owned())), value)
+    }
+}
+
+impl InvokeHooks<'_, '_> {
+    fn visit_value(&self, spot: super::Spot, value: &mut Value) -> Poll<NnResult<()>> {
+        match self.trace.visit(self.invoke, &spot, &mut Here::Value(value)) {
+            Ok(true) => Poll::Ready(Ok(())),
+            Ok(false) => Poll::Pending,
+            Err(e) => Poll::Ready(Err(e.into())),
+        }
+    }
+}
+
+impl Trace<'_> {
+    /// Carries out what is bound to a place; whether the forward pass may go on.
+    pub(super) fn visit(&self, invoke: InvokeId, spot: &super::Spot, here: &mut Here<'_>) -> Result<bool> {
+        let Some(bound) = self.bindings[&invoke].spots.get(spot) else { return Ok(true) };
+        loop {
+            if self.stopped.get() {
+                return Ok(false);
+            }
+            let before = self.progress.get();
+            for &node in bound.iter().filter(|&&n| self.is_due(n)) {
+                let at = |e: RunError| e.at(self.program, node);
+                match &self.program.nodes[node.index()].kind {
+                    Kind::Read(place) => {
+                        let value = read(&place.point, here);
+                        self.finish(node, Some(value)).map_err(at)?;
+                    }
+                    Kind::Write { place, value } if self.has_inputs(node) => {
+                        let value = self.argument(value).map_err(at)?;
+                        write(&place.point, here, value).map_err(at)?;
+                        self.last_write.borrow_mut().insert(invoke, node);
+                        self.finish(node, None)?;
+                    }
+                    Kind::Skip { value, .. } if self.has_inputs(node) => {
+                        let value = self.argument(value).map_err(at)?;
+                        if let Here::Inputs(_, skipped) = here {
+                            **skipped = Some(value);
+                        }
+                        self.finish(node, None)?;
+                    }
+                    // Later statements at this place come after this one.
+                    _ => break,
+                }
+            }
+            self.run_ready()?;
+            let waits = |n: &NodeId| {
+                self.is_due(*n)
+                    || self.writes_through.get(n).is_some_and(|w| w.iter().any(|&w| self.is_due(w)))
+            };
+            if !bound.iter().any(waits) {
+                return Ok(true);
+            }
+            if self.progress.get() == before {
+                return Ok(false);
+            }
+        }
+    }
+}
+
+/// The value of a place, sharing the storage of what flows there.
+fn read(point: &Point, here: &Here<'_>) -> Value {
+    match (point, here) {
+        (Point::Input, Here::Inputs(args, _)) => {
+            let named = || args.named.first().map(|(_, v)| v);
+            args.positional.first().or_else(named).cloned().unwrap_or_default()
+        }
+        (_, Here::Inputs(args, _)) => {
+            let named = args.named.iter().map(|(n, v)| (Value::Str((*n).into()), v.clone())).collect();
+            Value::tuple([
+                Value::tuple(args.positional.iter().cloned()),
+                Value::Dict(std::rc::Rc::new(std::cell::RefCell::new(named))),
+            ])
+        }
+        (_, Here::Value(value)) => (**value).clone(),
+    }
+}
+
+fn write(point: &Point, here: &mut Here<'_>, value: Value) -> Result<()> {
+    match (point, here) {
+        (Point::Input, Here::Inputs(args, _)) => {
+            match (args.positional.first_mut(), args.named.first_mut()) {
+                (Some(first), _) => *first = value,
+                (None, Some((_, first))) => *first = value,
+                (None, None) => args.positional.push(value),
+            }
+        }
+        (_, Here::Inputs(args, _)) => {
+            let bad = |got: &Value| {
+                RunError::new(RunErrorKind::Argument {
+                    op: "inputs".into(),
+                    argument: "value".into(),
+                    expected: "a tuple (args, kwargs)".into(),
+                    got: got.kind(),
+                })
+            };
+            let Value::Tuple(parts) = &value else { return Err(bad(&value)) };
+            let (Some(positional), Some(Value::Dict(named))) = (parts.first(), parts.get(1)) else {
+                return Err(bad(&value));
+            };
+            let positional: Vec<Value> = match positional {
+                Value::Tuple(items) => items.to_vec(),
+                Value::List(items) => items.borrow().clone(),
+                _ => return Err(bad(&value)),
+            };
+            for (key, value) in named.borrow().iter() {
+                let Value::Str(name) = key else { return Err(bad(key)) };
+                match args.named.iter_mut().find(|(n, _)| *n == &**name) {
+                    Some(slot) => slot.1 = value.clone(),
+                    None => {
+                        return Err(RunError::new(RunErrorKind::NoItem {
+                            container: "the module's inputs".into(),
+                            key: format!("argument `{name}`"),
+                        }));
+                    }
+                }
+            }
+            args.positional = positional.into_iter().collect();
+        }
+        (_, Here::Value(slot)) => **slot = value,
+    }
+    Ok(())
+}
