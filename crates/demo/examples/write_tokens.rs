@@ -41,9 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(folder.join("sample.txt"), sample.join("\n----\n"))?;
 
     let mut file = std::io::BufWriter::new(fs::File::create(folder.join("tokens.u16"))?);
-    for batch in
-        training_batches(&tokenizer, corpus, recipe.seed, recipe.rows, recipe.seq, 0).take(steps as usize)
-    {
+    for batch in training_batches(&tokenizer, &recipe, 0).take(steps as usize) {
         for token in batch?.tokens {
             file.write_all(&u16::try_from(token)?.to_le_bytes())?;
         }

@@ -4,6 +4,7 @@ use tokenizers::Tokenizer;
 
 use crate::{
     corpus::Corpus,
+    recipe::Recipe,
     rng::Rng,
     tokenizer::{END_OF_TEXT, TokenizerError, encode},
 };
@@ -23,41 +24,41 @@ pub struct Batch {
 #[derive(Debug, Clone)]
 pub struct Batches<'a> {
     tokenizer: &'a Tokenizer,
+    recipe: Recipe,
+    opening: Corpus,
     corpus: Corpus,
-    seed: u64,
-    rows: usize,
-    width: usize,
     end_of_text: u32,
     step: u64,
 }
 
-/// Blocks `[rows, seq + 1]` of the corpus of `seed`, from block `first_step` on.
+/// Blocks `[rows, seq + 1]` of the recipe's corpus, from block `first_step` on.
 ///
 /// A row is filled with whole documents, `<|endoftext|>` after each, and the last one is cut where the row ends. Every row
 /// starts at the start of a document, half of them with `<|endoftext|>` before it, so that the model knows prompts with
-/// and without. Block `n` depends on the arguments and `n` alone.
-pub fn training_batches(
-    tokenizer: &Tokenizer,
-    corpus: Corpus,
-    seed: u64,
-    rows: usize,
-    seq: usize,
-    first_step: u64,
-) -> Batches<'_> {
-    let end_of_text = tokenizer.token_to_id(END_OF_TEXT).unwrap_or(0);
-    Batches { tokenizer, corpus, seed, rows, width: seq + 1, end_of_text, step: first_step }
+/// and without. Block `n` depends on the recipe and `n` alone; those of the opening steps are drawn from the opening mix.
+pub fn training_batches<'a>(tokenizer: &'a Tokenizer, recipe: &Recipe, first_step: u64) -> Batches<'a> {
+    Batches {
+        tokenizer,
+        recipe: *recipe,
+        opening: Corpus::new(recipe.seed, recipe.opening_mix),
+        corpus: Corpus::new(recipe.seed, recipe.mix),
+        end_of_text: tokenizer.token_to_id(END_OF_TEXT).unwrap_or(0),
+        step: first_step,
+    }
 }
 
 impl Batches<'_> {
     fn push_row(&self, row: u64, tokens: &mut Vec<u32>) -> Result<(), TokenizerError> {
-        let end = tokens.len() + self.width;
-        if Rng::new(self.seed ^ 0x0b05, row).percent(50) {
+        let width = self.recipe.seq + 1;
+        let end = tokens.len() + width;
+        let corpus = if self.step < self.recipe.opening_steps { &self.opening } else { &self.corpus };
+        if Rng::new(self.recipe.seed ^ 0x0b05, row).percent(50) {
             tokens.push(self.end_of_text);
         }
         // Rows own disjoint ranges of documents; no row can hold as many documents as it has tokens.
-        let mut document = row * self.width as u64;
+        let mut document = row * width as u64;
         while tokens.len() < end {
-            tokens.extend(encode(self.tokenizer, &self.corpus.document(document).text)?);
+            tokens.extend(encode(self.tokenizer, &corpus.document(document).text)?);
             tokens.push(self.end_of_text);
             document += 1;
         }
@@ -70,14 +71,15 @@ impl Iterator for Batches<'_> {
     type Item = Result<Batch, TokenizerError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut tokens = Vec::with_capacity(self.rows * (self.width + 64));
-        let first = self.step * self.rows as u64;
-        for row in first..first + self.rows as u64 {
+        let (rows, width) = (self.recipe.rows, self.recipe.seq + 1);
+        let mut tokens = Vec::with_capacity(rows * (width + 64));
+        let first = self.step * rows as u64;
+        for row in first..first + rows as u64 {
             if let Err(error) = self.push_row(row, &mut tokens) {
                 return Some(Err(error));
             }
         }
         self.step += 1;
-        Some(Ok(Batch { rows: self.rows, width: self.width, tokens }))
+        Some(Ok(Batch { rows, width, tokens }))
     }
 }

@@ -203,8 +203,9 @@ fn agreement(probes: &mut Vec<Probe>) {
             continue;
         }
         left[usize::from(hidden)] -= 1;
-        let prompt = grammar::agreement_prompt(subject, distractor, preposition, plural);
-        let (answer, wrong) = if plural { ("are", "is") } else { ("is", "are") };
+        let (first, (singular, several)) = rng.pick(&grammar::VERBS);
+        let prompt = grammar::agreement_prompt(first, subject, distractor, preposition, plural);
+        let (answer, wrong) = if plural { (several, singular) } else { (singular, several) };
         let held_out = if hidden { HeldOut::Pairing } else { HeldOut::Nothing };
         probes.push(probe(Skill::Agreement, prompt, answer, wrong, held_out));
     }

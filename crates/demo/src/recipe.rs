@@ -19,7 +19,12 @@ pub struct Recipe {
     pub n_layers: usize,
     /// Attention heads in each block.
     pub n_heads: usize,
-    /// Mix of document kinds.
+    /// Mix of the opening steps: mostly copying, because looking back into the text is hard to begin once facts fill the
+    /// gradient.
+    pub opening_mix: Mix,
+    /// How many steps use the opening mix.
+    pub opening_steps: u64,
+    /// Mix of document kinds after the opening.
     pub mix: Mix,
     /// Rows of a block.
     pub rows: usize,
@@ -56,14 +61,24 @@ impl Default for Recipe {
             d_model: 128,
             n_layers: 6,
             n_heads: 4,
+            opening_mix: Mix {
+                facts: 6,
+                indirect_object: 40,
+                lists: 4,
+                plain_pairs: 4,
+                copying: 30,
+                grammar: 6,
+                stories: 10,
+            },
+            opening_steps: 500,
             mix: Mix::default(),
-            rows: 32,
-            seq: 96,
-            steps: 6_000,
+            rows: 16,
+            seq: 128,
+            steps: 15_000,
             peak_learning_rate: 2e-3,
             final_share: 0.02,
             warm_up: 100,
-            fall: 1_800,
+            fall: 4_500,
             beta1: 0.9,
             beta2: 0.98,
             epsilon: 1e-8,
@@ -83,7 +98,7 @@ impl Recipe {
             "bos_token_id": 0,
             "embd_pdrop": 0.0,
             "eos_token_id": 0,
-            "initializer_range": 0.02,
+            "initializer_range": 0.08,
             "layer_norm_epsilon": 1e-5,
             "model_type": "gpt2",
             "n_ctx": self.n_ctx,

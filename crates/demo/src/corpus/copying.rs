@@ -18,14 +18,22 @@ pub fn sequence(words: &[&'static str], length: usize, invented: bool, rng: &mut
     text
 }
 
-/// A sequence of 4 to 24 words, two or three times over, sometimes with something else in between.
+/// Half of the documents repeat a short sequence many times, which is easy to learn from; the others repeat a long one once
+/// or twice, sometimes with something else in between.
 pub(super) fn document(words: &[&'static str], rng: &mut Rng) -> String {
-    let invented = rng.percent(25);
-    let length = if invented { rng.between(3, 10) } else { rng.between(4, 24) };
+    let invented = rng.percent(20);
+    let often = rng.percent(50);
+    let length = match (often, invented) {
+        (true, false) => rng.between(3, 9),
+        (true, true) => rng.between(2, 4),
+        (false, false) => rng.between(8, 24),
+        (false, true) => rng.between(4, 10),
+    };
     let repeated = sequence(words, length, invented, rng);
+    let repeats = if often { rng.between(3, 6) } else { rng.between(1, 2) };
     let mut text = repeated.clone();
-    for _ in 0..rng.between(1, 2) {
-        if rng.percent(30) {
+    for _ in 0..repeats {
+        if !often && rng.percent(30) {
             let gap = rng.between(1, 6);
             text.push_str(&sequence(words, gap, false, rng));
         }

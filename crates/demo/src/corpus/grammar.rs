@@ -10,8 +10,13 @@ use crate::{
 /// What stands between the subject and its verb.
 pub const PREPOSITIONS: [&str; 4] = ["near", "behind", "beside", "with"];
 
-/// `(singular, plural)` forms of the verbs used.
-pub const VERBS: [(&str, &str); 4] = [("is", "are"), ("was", "were"), ("has", "have"), ("likes", "like")];
+/// The first word of a sentence with the `(singular, plural)` forms of the verb that it asks for.
+pub const VERBS: [(&str, (&str, &str)); 4] = [
+    ("Today", ("is", "are")),
+    ("Yesterday", ("was", "were")),
+    ("Now", ("has", "have")),
+    ("Often", ("likes", "like")),
+];
 
 /// Templates that a pronoun completes: `{N}` is a name; the pronoun's case is the second field.
 pub const PRONOUN_TEMPLATES: [(&str, Case); 6] = [
@@ -45,12 +50,18 @@ impl Case {
     }
 }
 
-/// The subject with a distractor of the other number: the prompt that a verb completes.
-pub fn agreement_prompt(subject: usize, distractor: usize, preposition: &str, plural: bool) -> String {
+/// The subject with a distractor of the other number: the prompt that a verb of [`VERBS`] completes, `first` its first word.
+pub fn agreement_prompt(
+    first: &str,
+    subject: usize,
+    distractor: usize,
+    preposition: &str,
+    plural: bool,
+) -> String {
     let (subject, distractor) = (ANIMATE_NOUNS[subject], NOUNS[distractor]);
     let (subject, distractor) =
         if plural { (subject.plural, distractor.singular) } else { (subject.singular, distractor.plural) };
-    format!("The {subject} {preposition} the {distractor}")
+    format!("{first} the {subject} {preposition} the {distractor}")
 }
 
 fn agreement(rng: &mut Rng) -> String {
@@ -60,13 +71,13 @@ fn agreement(rng: &mut Rng) -> String {
         distractor = (distractor + 1) % NOUNS.len();
     }
     let plural = rng.percent(50);
-    let (singular_verb, plural_verb) = rng.pick(&VERBS);
+    let (first, (singular_verb, plural_verb)) = rng.pick(&VERBS);
     let verb = if plural { plural_verb } else { singular_verb };
     let start = if rng.percent(70) {
-        agreement_prompt(subject, distractor, rng.pick(&PREPOSITIONS), plural)
+        agreement_prompt(first, subject, distractor, rng.pick(&PREPOSITIONS), plural)
     } else {
         let noun = ANIMATE_NOUNS[subject];
-        format!("The {}", if plural { noun.plural } else { noun.singular })
+        format!("{first} the {}", if plural { noun.plural } else { noun.singular })
     };
     let rest = match verb {
         "is" | "are" | "was" | "were" => rng.pick(&ADJECTIVES).to_owned(),

@@ -242,7 +242,9 @@ pub fn answer_words() -> Vec<&'static str> {
     words.extend(PLACES);
     words.extend(OBJECTS);
     words.extend(ADJECTIVES);
-    words.extend(["she", "he", "her", "him", "his", "is", "are"]);
+    words.extend([
+        "she", "he", "her", "him", "his", "is", "are", "was", "were", "has", "have", "likes", "like",
+    ]);
     once(words)
 }
 
