@@ -1,1 +1,47 @@
-//! TODO
+//! Look inside a language model, change what it computes while it runs, and learn why it does what it does.
+//!
+//! A [`Model`] opens from a folder, the Hugging Face cache or the hub. A [`Trace`] records what to look at and what to change;
+//! nothing is computed until it runs, and then only what was saved.
+//!
+//! ```
+//! use pellucid::Model;
+//!
+//! # fn main() -> Result<(), pellucid::Error> {
+//! let model = Model::random(pellucid::tiny_config(), 7)?; // or `Model::open("gpt2")`
+//! let trace = model.trace();
+//! let prompt = trace.invoke([1, 2, 3, 4]);
+//! let hidden = prompt.output("transformer.h.0").item(0);
+//! hidden.set((.., -1), 0.0); // the last token's residual stream, ablated
+//! let logits = prompt.output("lm_head").save();
+//! let results = trace.run()?;
+//! assert_eq!(results.tensor(&logits)?.dims(), [1, 4, 96]);
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod index;
+mod model;
+mod proxy;
+mod results;
+mod trace;
+mod weights;
+
+pub use error::{Error, Result};
+pub use index::Index;
+pub use model::{LoadOptions, Model, tiny_config};
+pub use pellucid_hub::{
+    ChatMessage, ChatOptions, DownloadEvent, DownloadProgress, GenerationConfig, HubEnvironment, Tokenizer,
+};
+pub use pellucid_nn::{ModuleTree, Skeleton, Value};
+pub use pellucid_program::Program;
+pub use pellucid_runtime::{RunError, RunErrorKind};
+pub use pellucid_tensor::{DType, Engine, Scalar, Tensor};
+pub use proxy::{Operand, Proxy};
+pub use results::Results;
+pub use trace::{Invoke, Prompt, Trace};
+
+/// Memory of tensors: what is held now, and the most that was held.
+pub mod memory {
+    pub use pellucid_tensor::memory::{current_bytes, peak_bytes, reset_peak};
+}

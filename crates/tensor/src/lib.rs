@@ -22,3 +22,8 @@ pub use graph::{Device, Engine, Tensor};
 pub use op::{Attention, BinaryOp, Op, RandomKind, ReduceOp, RotaryPairs, ScanOp, UnaryOp};
 pub use shape::Dims;
 pub use value::{HostData, Value};
+
+/// Memory of computed values: what is held now, and the most that was held.
+pub mod memory {
+    pub use pellucid_kernels::memory::{current_bytes, peak_bytes, reset_peak};
+}

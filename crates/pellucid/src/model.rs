@@ -1,0 +1,290 @@
+//! Opening models.
+
+use std::sync::Arc;
+
+use pellucid_hub::{
+    ChatTemplate, FileSelection, GenerationConfig, HubOptions, ModelFolder, ModelSource, Tokenizer,
+};
+use pellucid_nn::{RandomWeights, Skeleton, UnloadedWeights};
+use pellucid_runtime::{Encoder, Runner};
+use pellucid_tensor::{DType, Engine, Tensor};
+
+use crate::error::{Error, Result};
+use crate::trace::Trace;
+use crate::weights::FileWeights;
+
+/// How to open a model.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// Where to look: environment, revision, progress.
+    pub hub: HubOptions,
+    /// The type weights are converted to; `None` keeps that of the file. The default is `float32`, as in transformers.
+    pub dtype: Option<DType>,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        LoadOptions { hub: HubOptions::from_env(), dtype: Some(DType::F32) }
+    }
+}
+
+struct Inner {
+    name: String,
+    model: pellucid_nn::Model,
+    config: serde_json::Value,
+    tokenizer: Option<TokenizerEncoder>,
+    generation: GenerationConfig,
+    folder: Option<ModelFolder>,
+}
+
+struct TokenizerEncoder {
+    tokenizer: Tokenizer,
+}
+
+impl Encoder for TokenizerEncoder {
+    fn encode(&self, prompt: &str) -> std::result::Result<Vec<i64>, String> {
+        let encoding = self.tokenizer.encode(prompt, true).map_err(|e| e.to_string())?;
+        Ok(encoding.ids.into_iter().map(i64::from).collect())
+    }
+
+    fn pad_id(&self) -> i64 {
+        self.tokenizer.special_tokens().pad.as_ref().map_or(0, |t| i64::from(t.id))
+    }
+}
+
+/// A language model with its tokenizer. Cloning gives another handle to the same model.
+#[derive(Clone)]
+pub struct Model {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.inner.model.tree().printout())
+    }
+}
+
+impl Model {
+    /// Opens a model: a local folder, an entry of the Hugging Face cache, or a hub id, which is downloaded.
+    ///
+    /// # Errors
+    /// [`Error::Hub`] names the file and what is wrong with it; [`Error::Model`] an attribute or weight.
+    pub fn open(name: &str) -> Result<Model> {
+        Model::open_with(name, &LoadOptions::default())
+    }
+
+    /// Opens a model with options.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn open_with(name: &str, options: &LoadOptions) -> Result<Model> {
+        let folder = ModelSource::resolve(name, &options.hub)?;
+        let engine = Engine::new();
+        let config = folder.config()?;
+        let family = pellucid_models::family(&config)?;
+        let mut weights = FileWeights {
+            engine: engine.clone(),
+            weights: folder.weights()?,
+            base_prefix: family.base_prefix,
+            dtype: options.dtype,
+        };
+        let model = pellucid_models::build(&config, &mut weights, &engine)?;
+        Model::with_folder(name, model, config, folder)
+    }
+
+    /// Opens a model without its weights, from `config.json` and tokenizer alone: its tree can be looked at and its traces
+    /// scanned for shapes.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn skeleton(name: &str, options: &LoadOptions) -> Result<Model> {
+        let hub = HubOptions { files: FileSelection::ConfigOnly, ..options.hub.clone() };
+        let folder = ModelSource::resolve(name, &hub)?;
+        let config = folder.config()?;
+        let model = unloaded(&config, options.dtype.unwrap_or(DType::F32))?;
+        Model::with_folder(name, model, config, folder)
+    }
+
+    fn with_folder(
+        name: &str,
+        model: pellucid_nn::Model,
+        config: serde_json::Value,
+        folder: ModelFolder,
+    ) -> Result<Model> {
+        // A folder without a tokenizer still takes token ids.
+        let tokenizer = match folder.file("tokenizer.json") {
+            Some(_) => Some(TokenizerEncoder { tokenizer: folder.tokenizer()? }),
+            None => None,
+        };
+        let generation = folder.generation_config()?;
+        let name = name.to_owned();
+        Ok(Model {
+            inner: Arc::new(Inner { name, model, config, tokenizer, generation, folder: Some(folder) }),
+        })
+    }
+
+    /// A model of the given configuration with seeded random weights and no tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Model`] names an attribute that is wrong or not supported.
+    pub fn random(config: serde_json::Value, seed: u64) -> Result<Model> {
+        let engine = Engine::new();
+        let n_layers = config.get("n_layer").and_then(serde_json::Value::as_f64).unwrap_or(1.0);
+        let mut weights = RandomWeights {
+            engine: engine.clone(),
+            seed,
+            deviation: 0.02,
+            residual_scale: 1.0 / (2.0 * n_layers).sqrt(),
+        };
+        let model = pellucid_models::build(&config, &mut weights, &engine)?;
+        Ok(Model::from_parts("random", model, config, None))
+    }
+
+    /// A model of the given configuration without weights.
+    ///
+    /// # Errors
+    /// [`Error::Model`] names an attribute that is wrong or not supported.
+    pub fn skeleton_of(config: serde_json::Value) -> Result<Model> {
+        let model = unloaded(&config, DType::F32)?;
+        Ok(Model::from_parts("skeleton", model, config, None))
+    }
+
+    /// A model put together by hand.
+    #[must_use]
+    pub fn from_parts(
+        name: &str,
+        model: pellucid_nn::Model,
+        config: serde_json::Value,
+        tokenizer: Option<Tokenizer>,
+    ) -> Model {
+        Model {
+            inner: Arc::new(Inner {
+                name: name.to_owned(),
+                model,
+                config,
+                tokenizer: tokenizer.map(|tokenizer| TokenizerEncoder { tokenizer }),
+                generation: GenerationConfig::default(),
+                folder: None,
+            }),
+        }
+    }
+
+    /// The name it was opened by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The network: module tree, layers, parameters.
+    #[must_use]
+    pub fn network(&self) -> &pellucid_nn::Model {
+        &self.inner.model
+    }
+
+    /// Sizes and places.
+    #[must_use]
+    pub fn sizes(&self) -> &Skeleton {
+        self.inner.model.skeleton()
+    }
+
+    /// The contents of `config.json`.
+    #[must_use]
+    pub fn config(&self) -> &serde_json::Value {
+        &self.inner.config
+    }
+
+    /// The tokenizer, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::NoTokenizer`].
+    pub fn tokenizer(&self) -> Result<&Tokenizer> {
+        self.inner.tokenizer.as_ref().map(|t| &t.tokenizer).ok_or(Error::NoTokenizer)
+    }
+
+    /// Defaults of generation.
+    #[must_use]
+    pub fn generation_config(&self) -> &GenerationConfig {
+        &self.inner.generation
+    }
+
+    /// The chat template.
+    ///
+    /// # Errors
+    /// [`Error::Hub`] if the model has none.
+    pub fn chat_template(&self) -> Result<ChatTemplate> {
+        match &self.inner.folder {
+            Some(folder) => Ok(folder.chat_template()?),
+            None => Err(Error::NoTokenizer),
+        }
+    }
+
+    /// Owner of the model's tensors.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        self.inner.model.engine()
+    }
+
+    /// The path of a module of a block, such as `block(3, "attn")`; an empty name is the block itself.
+    #[must_use]
+    pub fn block(&self, layer: usize, module: &str) -> String {
+        let blocks = &self.sizes().blocks;
+        if module.is_empty() { format!("{blocks}.{layer}") } else { format!("{blocks}.{layer}.{module}") }
+    }
+
+    /// Token ids of a prompt, special tokens included as the model expects them.
+    ///
+    /// # Errors
+    /// [`Error::NoTokenizer`], [`Error::Hub`].
+    pub fn encode(&self, prompt: &str) -> Result<Vec<i64>> {
+        Ok(self.tokenizer()?.encode(prompt, true)?.ids.into_iter().map(i64::from).collect())
+    }
+
+    /// The text of token ids.
+    ///
+    /// # Errors
+    /// [`Error::NoTokenizer`]; [`Error::Hub`] for an id outside the vocabulary.
+    pub fn decode(&self, ids: &[i64]) -> Result<String> {
+        let ids: Vec<u32> = ids.iter().map(|&id| u32::try_from(id).unwrap_or(u32::MAX)).collect();
+        Ok(self.tokenizer()?.decode(&ids, false)?)
+    }
+
+    /// Starts recording a trace.
+    #[must_use]
+    #[track_caller]
+    pub fn trace(&self) -> Trace {
+        Trace::new(self.clone(), None)
+    }
+
+    /// Starts recording a generation of at most `max_new_tokens` greedy tokens.
+    #[must_use]
+    #[track_caller]
+    pub fn generate(&self, max_new_tokens: usize) -> Trace {
+        Trace::new(self.clone(), Some(max_new_tokens))
+    }
+
+    /// Logits `[batch, seq, d_vocab]` of token ids `[batch, seq]`, without interventions and not yet computed.
+    ///
+    /// # Errors
+    /// [`Error::Nn`] if the ids do not fit the model.
+    pub fn logits(&self, ids: &Tensor) -> Result<Tensor> {
+        Ok(self.inner.model.logits(ids, None)?)
+    }
+
+    pub(crate) fn runner(&self) -> Runner<'_> {
+        Runner { model: &self.inner.model, encoder: self.inner.tokenizer.as_ref().map(|t| t as &dyn Encoder) }
+    }
+}
+
+fn unloaded(config: &serde_json::Value, dtype: DType) -> Result<pellucid_nn::Model> {
+    let engine = Engine::new();
+    let mut weights = UnloadedWeights { engine: engine.clone(), dtype };
+    Ok(pellucid_models::build(config, &mut weights, &engine)?)
+}
+
+/// The configuration of a very small GPT-2, for examples and tests.
+#[must_use]
+pub fn tiny_config() -> serde_json::Value {
+    serde_json::json!({
+        "model_type": "gpt2", "vocab_size": 96, "n_positions": 32, "n_embd": 16, "n_layer": 2, "n_head": 2,
+    })
+}

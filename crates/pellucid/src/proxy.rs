@@ -1,0 +1,277 @@
+//! Values of a program that is being recorded.
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::panic::Location;
+use std::rc::Rc;
+
+use pellucid_program::{Arg, InvokeId, Kind, NodeId, Steps};
+
+use crate::index::Index;
+use crate::trace::SharedRecording;
+
+/// A value that a running trace will have: operations on it are recorded.
+#[derive(Clone)]
+pub struct Proxy {
+    recording: SharedRecording,
+    node: NodeId,
+    invoke: Option<InvokeId>,
+    steps: Steps,
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Proxy({})", self.node)
+    }
+}
+
+/// Something an operation takes: a proxy, a number, a text, a list of numbers.
+#[derive(Clone, Debug)]
+pub struct Operand(pub(crate) Arg);
+
+impl From<&Proxy> for Operand {
+    fn from(proxy: &Proxy) -> Operand {
+        Operand(Arg::Node(proxy.node))
+    }
+}
+
+impl From<Proxy> for Operand {
+    fn from(proxy: Proxy) -> Operand {
+        Operand(Arg::Node(proxy.node))
+    }
+}
+
+impl From<f64> for Operand {
+    fn from(x: f64) -> Operand {
+        Operand(Arg::Float(x))
+    }
+}
+
+impl From<i64> for Operand {
+    fn from(x: i64) -> Operand {
+        Operand(Arg::Int(x))
+    }
+}
+
+impl From<i32> for Operand {
+    fn from(x: i32) -> Operand {
+        Operand(Arg::Int(x.into()))
+    }
+}
+
+impl From<bool> for Operand {
+    fn from(x: bool) -> Operand {
+        Operand(Arg::Bool(x))
+    }
+}
+
+impl From<&str> for Operand {
+    fn from(x: &str) -> Operand {
+        Operand(Arg::Str(x.into()))
+    }
+}
+
+impl From<&[i64]> for Operand {
+    fn from(xs: &[i64]) -> Operand {
+        Operand(Arg::Tuple(xs.iter().map(|&x| Arg::Int(x)).collect()))
+    }
+}
+
+impl<const N: usize> From<[i64; N]> for Operand {
+    fn from(xs: [i64; N]) -> Operand {
+        Operand::from(xs.as_slice())
+    }
+}
+
+impl From<&[&Proxy]> for Operand {
+    fn from(xs: &[&Proxy]) -> Operand {
+        Operand(Arg::List(xs.iter().map(|x| Arg::Node(x.node)).collect()))
+    }
+}
+
+impl From<&[Proxy]> for Operand {
+    fn from(xs: &[Proxy]) -> Operand {
+        Operand(Arg::List(xs.iter().map(|x| Arg::Node(x.node)).collect()))
+    }
+}
+
+impl Proxy {
+    pub(crate) fn new(
+        recording: SharedRecording,
+        node: NodeId,
+        invoke: Option<InvokeId>,
+        steps: Steps,
+    ) -> Proxy {
+        Proxy { recording, node, invoke, steps }
+    }
+
+    pub(crate) fn node(&self) -> NodeId {
+        self.node
+    }
+
+    pub(crate) fn belongs_to(&self, recording: &SharedRecording) -> bool {
+        Rc::ptr_eq(&self.recording, recording)
+    }
+
+    #[track_caller]
+    fn record(&self, kind: Kind) -> Proxy {
+        let steps = self.steps.clone();
+        let node = self.recording.borrow_mut().record(self.invoke, steps.clone(), kind, Location::caller());
+        Proxy { recording: self.recording.clone(), node, invoke: self.invoke, steps }
+    }
+
+    /// Records an operation by its canonical name, with this value as its first argument.
+    #[track_caller]
+    pub fn op(&self, name: &str, args: impl IntoIterator<Item = Operand>) -> Proxy {
+        let args = std::iter::once(Arg::Node(self.node)).chain(args.into_iter().map(|a| a.0)).collect();
+        self.record(Kind::Op { name: name.into(), args, kwargs: Vec::new() })
+    }
+
+    /// As [`Proxy::op`], with named arguments.
+    #[track_caller]
+    pub fn op_with(
+        &self,
+        name: &str,
+        args: impl IntoIterator<Item = Operand>,
+        named: &[(&str, Operand)],
+    ) -> Proxy {
+        let args = std::iter::once(Arg::Node(self.node)).chain(args.into_iter().map(|a| a.0)).collect();
+        let kwargs = named.iter().map(|(n, a)| ((*n).to_owned(), a.0.clone())).collect();
+        self.record(Kind::Op { name: name.into(), args, kwargs })
+    }
+
+    /// An item of a tuple or list.
+    #[must_use]
+    #[track_caller]
+    pub fn item(&self, at: i64) -> Proxy {
+        self.op("getitem", [Operand::from(at)])
+    }
+
+    /// A field of an output object, such as `logits`.
+    #[must_use]
+    #[track_caller]
+    pub fn field(&self, name: &str) -> Proxy {
+        self.op("getattr", [Operand::from(name)])
+    }
+
+    /// `x[index]`; views share the storage, so that writes to them reach the model.
+    #[must_use]
+    #[track_caller]
+    pub fn at(&self, index: impl Into<Index>) -> Proxy {
+        self.op("getitem", [Operand(index.into().into_arg())])
+    }
+
+    /// `x[index] = value`, in place.
+    #[track_caller]
+    pub fn set(&self, index: impl Into<Index>, value: impl Into<Operand>) {
+        self.op("setitem", [Operand(index.into().into_arg()), value.into()]);
+    }
+
+    /// `x[:] = value`, in place.
+    #[track_caller]
+    pub fn assign(&self, value: impl Into<Operand>) {
+        self.set(Index::ellipsis(), value);
+    }
+
+    /// Appends a value to this list.
+    #[track_caller]
+    pub fn append(&self, value: &Proxy) {
+        let kind = Kind::Op {
+            name: "append".into(),
+            args: vec![Arg::Node(self.node), Arg::Node(value.node)],
+            kwargs: Vec::new(),
+        };
+        value.record(kind);
+    }
+
+    /// Keeps the value beyond the trace.
+    #[must_use]
+    #[track_caller]
+    pub fn save(&self) -> Proxy {
+        self.record(Kind::Save { value: self.node, name: None });
+        self.clone()
+    }
+
+    /// Hands the value to the log when it comes to hand.
+    #[track_caller]
+    pub fn log(&self) {
+        self.record(Kind::Log { args: vec![Arg::Node(self.node)] });
+    }
+
+    /// The gradient of the next backward at this value.
+    #[must_use]
+    #[track_caller]
+    pub fn grad(&self) -> Proxy {
+        self.record(Kind::Grad { of: self.node })
+    }
+
+    /// Replaces the gradient of the next backward at this value; what is written flows on upstream.
+    #[track_caller]
+    pub fn set_grad(&self, value: impl Into<Operand>) {
+        self.record(Kind::SetGrad { of: self.node, value: value.into().0 });
+    }
+
+    /// Takes gradients of this value, which has one element.
+    #[track_caller]
+    pub fn backward(&self) {
+        self.record(Kind::Backward { loss: self.node, gradient: None, retain_graph: true });
+    }
+
+    /// Softmax along a dimension.
+    #[must_use]
+    #[track_caller]
+    pub fn softmax(&self, dim: i64) -> Proxy {
+        self.op("softmax", [dim.into()])
+    }
+
+    /// Sum of all elements.
+    #[must_use]
+    #[track_caller]
+    pub fn sum(&self) -> Proxy {
+        self.op("sum", [])
+    }
+
+    /// Position of the largest element along a dimension.
+    #[must_use]
+    #[track_caller]
+    pub fn argmax(&self, dim: i64) -> Proxy {
+        self.op("argmax", [dim.into()])
+    }
+
+    /// A copy with its own storage, which later in-place writes do not reach.
+    #[must_use]
+    #[track_caller]
+    pub fn cloned(&self) -> Proxy {
+        self.op("clone", [])
+    }
+}
+
+macro_rules! operator {
+    ($trait:ident, $method:ident, $name:literal) => {
+        impl<T: Into<Operand>> $trait<T> for &Proxy {
+            type Output = Proxy;
+            #[track_caller]
+            fn $method(self, other: T) -> Proxy {
+                self.op($name, [other.into()])
+            }
+        }
+        impl<T: Into<Operand>> $trait<T> for Proxy {
+            type Output = Proxy;
+            #[track_caller]
+            fn $method(self, other: T) -> Proxy {
+                self.op($name, [other.into()])
+            }
+        }
+    };
+}
+operator!(Add, add, "add");
+operator!(Sub, sub, "sub");
+operator!(Mul, mul, "mul");
+operator!(Div, div, "div");
+
+impl Neg for &Proxy {
+    type Output = Proxy;
+    #[track_caller]
+    fn neg(self) -> Proxy {
+        self.op("neg", [])
+    }
+}

@@ -1,0 +1,89 @@
+//! What a trace gave.
+
+use pellucid_nn::Value;
+use pellucid_runtime::Outcome;
+use pellucid_tensor::Tensor;
+
+use crate::error::{Error, Result};
+use crate::proxy::Proxy;
+use crate::trace::SharedRecording;
+
+/// The values that a trace saved.
+pub struct Results {
+    outcome: Outcome,
+    recording: SharedRecording,
+}
+
+impl std::fmt::Debug for Results {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.outcome)
+    }
+}
+
+impl Results {
+    pub(crate) fn new(outcome: Outcome, recording: SharedRecording) -> Results {
+        Results { outcome, recording }
+    }
+
+    /// A saved value; after a scan, any value.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if it was not saved; [`Error::OtherTrace`].
+    pub fn value(&self, proxy: &Proxy) -> Result<&Value> {
+        if !proxy.belongs_to(&self.recording) {
+            return Err(Error::OtherTrace);
+        }
+        Ok(self.outcome.value(proxy.node())?)
+    }
+
+    /// A saved tensor.
+    ///
+    /// # Errors
+    /// As [`Results::value`]; [`Error::Kind`] if it is not a tensor.
+    pub fn tensor(&self, proxy: &Proxy) -> Result<Tensor> {
+        match self.value(proxy)? {
+            Value::Tensor(var) => Ok(var.get()?),
+            other => Err(Error::Kind { expected: "a tensor", got: other.kind() }),
+        }
+    }
+
+    /// The tensors of a saved list or tuple.
+    ///
+    /// # Errors
+    /// As [`Results::tensor`].
+    pub fn tensors(&self, proxy: &Proxy) -> Result<Vec<Tensor>> {
+        let items = match self.value(proxy)? {
+            Value::List(items) => items.borrow().clone(),
+            Value::Tuple(items) => items.to_vec(),
+            other => return Err(Error::Kind { expected: "a sequence", got: other.kind() }),
+        };
+        items
+            .iter()
+            .map(|item| match item {
+                Value::Tensor(var) => Ok(var.get()?),
+                other => Err(Error::Kind { expected: "a tensor", got: other.kind() }),
+            })
+            .collect()
+    }
+
+    /// Elements of a saved tensor, row-major.
+    ///
+    /// # Errors
+    /// As [`Results::tensor`].
+    pub fn floats(&self, proxy: &Proxy) -> Result<Vec<f32>> {
+        Ok(self.tensor(proxy)?.cast(pellucid_tensor::DType::F32).to_vec()?)
+    }
+
+    /// Elements of a saved tensor of integers, row-major.
+    ///
+    /// # Errors
+    /// As [`Results::tensor`].
+    pub fn ints(&self, proxy: &Proxy) -> Result<Vec<i64>> {
+        Ok(self.tensor(proxy)?.cast(pellucid_tensor::DType::I64).to_vec()?)
+    }
+
+    /// What was logged, in order.
+    pub fn logs(&self) -> impl Iterator<Item = &[Value]> {
+        self.outcome.logs.iter().map(|l| l.values.as_slice())
+    }
+}
