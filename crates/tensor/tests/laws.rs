@@ -1,6 +1,6 @@
 //! Laws that hold for every expression, checked on random ones.
 
-use pellucid_tensor::{DType, Engine, IndexItem, Rewrites, Tensor};
+use pellucid_tensor::{DType, Engine, IndexItem, Rewrites, Tensor, grad::grad};
 use proptest::prelude::*;
 
 /// Elements that differ from each other, between -2 and 2.
@@ -13,15 +13,19 @@ fn leaf(engine: &Engine, dims: &[usize], seed: usize) -> Tensor {
 /// One step of a random program: an operation, two operands and a parameter, all taken modulo what there is.
 type Step = (u8, u8, u8, u8);
 
-/// The values of a random program. Steps that do not fit their operands' shapes are left out.
+fn leaves(engine: &Engine) -> Vec<Tensor> {
+    let shapes: [&[usize]; 5] = [&[2, 3, 4], &[4, 4], &[3, 4], &[4], &[1]];
+    shapes.iter().enumerate().map(|(i, dims)| leaf(engine, dims, i)).collect()
+}
+
+/// The values of a random program.
 fn values(engine: &Engine, steps: &[Step]) -> Vec<Tensor> {
-    let mut all = vec![
-        leaf(engine, &[2, 3, 4], 1),
-        leaf(engine, &[4, 4], 2),
-        leaf(engine, &[3, 4], 3),
-        leaf(engine, &[4], 4),
-        leaf(engine, &[1], 5),
-    ];
+    program(leaves(engine), steps)
+}
+
+/// Leaves and what a random program makes of them. Steps that do not fit their operands' shapes are left out.
+fn program(leaves: Vec<Tensor>, steps: &[Step]) -> Vec<Tensor> {
+    let mut all = leaves;
     for &(op, a, b, p) in steps {
         let x = all[a as usize % all.len()].clone();
         let y = all[b as usize % all.len()].clone();
@@ -122,6 +126,36 @@ proptest! {
         every.eval(&every_value).unwrap();
         let last = one.len() - 1;
         prop_assert_eq!(bits(&one[last]), bits(&every_value[last]));
+    }
+
+    #[test]
+    fn gradients_are_the_limits_of_differences(steps in steps()) {
+        let engine = Engine::new();
+        // The maximum has corners, at which differences are no guide.
+        let steps: Vec<Step> = steps.into_iter().filter(|s| s.0 % 20 != 3).collect();
+        let wide: Vec<Tensor> = leaves(&engine).iter().map(|t| t.cast(DType::F64)).collect();
+        let loss = |leaves: &[Tensor]| -> pellucid_tensor::Result<Tensor> {
+            let last = program(leaves.to_vec(), &steps).pop().expect("never empty");
+            let weights = leaf(&engine, last.dims(), 9).cast(DType::F64);
+            last.mul(&weights)?.sum(&[], false)
+        };
+        let gradients = grad(&loss(&wide).unwrap(), &wide).unwrap();
+        for (i, gradient) in gradients.iter().enumerate() {
+            let direction = leaf(&engine, wide[i].dims(), 17).cast(DType::F64);
+            let along = match gradient {
+                Some(g) => g.mul(&direction).unwrap().to_f64s().unwrap().iter().sum(),
+                None => 0.0,
+            };
+            let moved = |by: f64| {
+                let mut leaves = wide.clone();
+                leaves[i] = wide[i].add(&direction.mul_scalar(by).unwrap()).unwrap();
+                loss(&leaves).unwrap().to_f64s().unwrap()[0]
+            };
+            let step = 1e-5;
+            let difference = (moved(step) - moved(-step)) / (2.0 * step);
+            let close = (along - difference).abs() <= 1e-5 * (1.0 + difference.abs());
+            prop_assert!(close, "at leaf {}: {} instead of {}", i, along, difference);
+        }
     }
 
     #[test]
