@@ -131,7 +131,8 @@ impl Tensor {
             let key = self.engine().arange(0, 1, seq_k, DType::I64);
             let mut causal = key.le(&query)?;
             if let Some(window) = spec.window {
-                causal = causal.logical(crate::BinaryOp::BitAnd, &key.gt(&query.sub_scalar(window)?)?)?;
+                causal = causal
+                    .logical(crate::BinaryOp::BitAnd, &key.gt(&query.sub_scalar(window.min(seq_k))?)?)?;
             }
             seen = Some(match seen {
                 Some(m) => m.logical(crate::BinaryOp::BitAnd, &causal)?,

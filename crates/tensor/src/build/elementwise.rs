@@ -18,7 +18,8 @@ impl Tensor {
         if self.engine() == other.engine() { Ok(()) } else { Err(TensorError::Engines { op }) }
     }
 
-    /// The elements converted to `dtype`, with Rust's `as` semantics; floats become `bool` by comparing with zero.
+    /// The elements converted to `dtype`. Floats lose their fraction on the way to integers, integers wrap to fewer
+    /// bits, and all but zero is true.
     #[must_use]
     pub fn cast(&self, dtype: DType) -> Tensor {
         if dtype == self.dtype() {

@@ -531,7 +531,8 @@ fn resolve_slice(
     step: Option<i64>,
     size: usize,
 ) -> Result<(usize, usize, isize)> {
-    let step = step.unwrap_or(1);
+    // No step beyond the range of `-i64::MAX..` is ever walked twice.
+    let step = step.unwrap_or(1).max(-i64::MAX);
     if step == 0 {
         return Err(TensorError::Argument { op: "getitem", what: "slice step cannot be zero".into() });
     }
@@ -544,7 +545,9 @@ fn resolve_slice(
     } else {
         let first = start.map_or(n - 1, |s| clamp(s, -1, n - 1));
         let last = stop.map_or(-1, |s| clamp(s, -1, n - 1));
-        (first, ((first - last).max(0) + (-step - 1)) / -step)
+        (first, (first - last).max(0).saturating_add(-step - 1) / -step)
     };
-    Ok((if len == 0 { 0 } else { first as usize }, len as usize, step as isize))
+    // Of at most one element, the distance of neighbours means nothing, and a large one could overflow strides.
+    let step = if len > 1 { step as isize } else { 1 };
+    Ok((if len == 0 { 0 } else { first as usize }, len as usize, step))
 }

@@ -210,7 +210,7 @@ impl Tensor {
         let dim = axis(dim, self.rank())?;
         let size = self.dims().get(dim).copied().unwrap_or(1);
         let from = if start < 0 { start + size as i64 } else { start };
-        if self.rank() == 0 || from < 0 || from as usize + len > size {
+        if self.rank() == 0 || from < 0 || len > size.saturating_sub(from as usize) || from as usize > size {
             return Err(TensorError::Index { index: start.saturating_add(len as i64), dim, size });
         }
         Ok(self.slice_to(dim, from as usize, len, 1))
@@ -222,7 +222,8 @@ impl Tensor {
     /// [`TensorError::Argument`] if the sizes do not add up.
     pub fn split_sizes(&self, sizes: &[usize], dim: i64) -> Result<Vec<Tensor>> {
         let at = axis(dim, self.rank())?;
-        if self.rank() == 0 || sizes.iter().sum::<usize>() != self.dims()[at] {
+        if self.rank() == 0 || sizes.iter().fold(0, |sum: usize, &s| sum.saturating_add(s)) != self.dims()[at]
+        {
             return Err(TensorError::Argument {
                 op: "split",
                 what: format!("sizes {sizes:?} do not add up to dimension {dim} of {:?}", self.dims()),
@@ -265,6 +266,9 @@ impl Tensor {
         }
         let at = axis(dim, self.rank())?;
         match self.dims().get(at).copied().unwrap_or(1) {
+            0 if chunks > 1 << 16 => {
+                Err(TensorError::Argument { op: "chunk", what: format!("into {chunks} pieces of nothing") })
+            }
             0 => self.split_sizes(&vec![0; chunks], dim),
             total => self.split(total.div_ceil(chunks), dim),
         }
@@ -412,6 +416,7 @@ impl Tensor {
             });
         }
         let (rows, cols) = (self.dims()[self.rank() - 2], self.dims()[self.rank() - 1]);
+        let diagonal = diagonal.clamp(-(rows as i64), cols as i64);
         let row = self.engine().arange(diagonal, 1, rows, DType::I64).reshape_to(&[rows, 1]);
         let col = self.engine().arange(0, 1, cols, DType::I64);
         let keep = if upper { col.ge(&row)? } else { col.le(&row)? };
@@ -434,6 +439,7 @@ impl Tensor {
         perm.extend((0..self.rank() as u8).filter(|&i| i != a as u8 && i != b as u8));
         let moved = self.permute_to(perm);
         let (rows, cols) = (moved.dims()[0] as i64, moved.dims()[1] as i64);
+        let offset = offset.clamp(-rows, cols);
         let len = (rows + offset.min(0)).min(cols - offset.max(0)).max(0) as usize;
         let row = self.engine().arange((-offset).max(0), 1, len, DType::I64);
         let col = self.engine().arange(offset.max(0), 1, len, DType::I64);
