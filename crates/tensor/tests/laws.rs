@@ -1,6 +1,6 @@
 //! Laws that hold for every expression, checked on random ones.
 
-use pellucid_tensor::{DType, Engine, IndexItem, Rewrites, Tensor, grad::grad};
+use pellucid_tensor::{DType, Engine, IndexItem, Result, Rewrites, Tensor, grad::grad};
 use proptest::prelude::*;
 
 /// Elements that differ from each other, between -2 and 2.
@@ -99,6 +99,8 @@ fn viewed(mut x: Tensor, views: &[(u8, u8, u8)]) -> Tensor {
     x
 }
 
+type Function<'a> = &'a dyn Fn(&Tensor) -> Result<Tensor>;
+
 fn bits(t: &Tensor) -> Vec<u32> {
     t.to_vec::<f32>().expect("a computable tensor").into_iter().map(f32::to_bits).collect()
 }
@@ -134,7 +136,7 @@ proptest! {
         // The maximum has corners, at which differences are no guide.
         let steps: Vec<Step> = steps.into_iter().filter(|s| s.0 % 20 != 3).collect();
         let wide: Vec<Tensor> = leaves(&engine).iter().map(|t| t.cast(DType::F64)).collect();
-        let loss = |leaves: &[Tensor]| -> pellucid_tensor::Result<Tensor> {
+        let loss = |leaves: &[Tensor]| -> Result<Tensor> {
             let last = program(leaves.to_vec(), &steps).pop().expect("never empty");
             let weights = leaf(&engine, last.dims(), 9).cast(DType::F64);
             last.mul(&weights)?.sum(&[], false)
@@ -165,7 +167,7 @@ proptest! {
         let copy = engine.from_value(view.eval().unwrap().contiguous(), None);
         // The copy is made by the executor; the chain of views is checked against it by moving elements one by one.
         let weights = leaf(&engine, view.dims().last().map_or(&[][..], std::slice::from_ref), 8);
-        let functions: [&dyn Fn(&Tensor) -> pellucid_tensor::Result<Tensor>; 6] = [
+        let functions: [Function<'_>; 6] = [
             &|x| x.mul(&weights),
             &|x| x.sum(&[0], false),
             &|x| x.softmax(-1),
