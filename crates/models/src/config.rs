@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
+use pellucid_nn::layers::{ActivationKind, Heads};
 use serde_json::{Map, Value};
 
 use crate::error::{ModelError, Result};
@@ -83,32 +84,68 @@ impl<'a> Config<'a> {
         self.attributes.get(attribute).filter(|v| !v.is_null())
     }
 
-    fn invalid(attribute: &str, expected: &str, got: &Value) -> ModelError {
+    /// The fault of an attribute whose value makes no sense.
+    pub(crate) fn invalid(attribute: &str, expected: &str, got: &Value) -> ModelError {
         ModelError::Invalid { attribute: attribute.into(), expected: expected.into(), got: got.to_string() }
+    }
+
+    /// Whether an attribute is given as null, which for some attributes is another thing than its absence.
+    #[must_use]
+    pub fn is_null(&self, attribute: &str) -> bool {
+        self.attributes.get(attribute).is_some_and(Value::is_null)
     }
 
     /// A size, if given.
     ///
     /// # Errors
-    /// [`ModelError::Invalid`] if it is not a non-negative integer that memory can hold.
+    /// [`ModelError::Invalid`] if it is not a non-negative integer below 2^30.
     pub fn optional_size(&self, attribute: &str) -> Result<Option<usize>> {
         let Some(value) = self.raw(attribute) else { return Ok(None) };
         match value.as_u64() {
-            Some(n) if n < 1 << 40 => Ok(Some(n as usize)),
+            Some(n) if n < 1 << 30 => Ok(Some(n as usize)),
             _ => Err(Self::invalid(attribute, "a size", value)),
         }
     }
 
-    /// A size greater than zero that must be given.
+    /// A size greater than zero, with the default of the reference implementation.
     ///
     /// # Errors
-    /// [`ModelError::Missing`], [`ModelError::Invalid`].
-    pub fn size(&self, attribute: &str) -> Result<usize> {
+    /// [`ModelError::Invalid`].
+    pub fn size(&self, attribute: &str, default: usize) -> Result<usize> {
         match self.optional_size(attribute)? {
             Some(0) => Err(Self::invalid(attribute, "a size greater than zero", &Value::from(0))),
-            Some(n) => Ok(n),
-            None => Err(ModelError::Missing { attribute: attribute.into() }),
+            given => Ok(given.unwrap_or(default)),
         }
+    }
+
+    /// A number of layers, with the default of the reference implementation.
+    ///
+    /// # Errors
+    /// [`ModelError::Invalid`] if it is zero or more than any model has.
+    pub fn layers(&self, attribute: &str, default: usize) -> Result<usize> {
+        let n = self.size(attribute, default)?;
+        if n > 4096 { Err(Self::invalid(attribute, "at most 4096 layers", &n.into())) } else { Ok(n) }
+    }
+
+    /// A size that null turns off, with the default of the reference implementation for its absence.
+    ///
+    /// # Errors
+    /// [`ModelError::Invalid`].
+    pub fn nullable_size(&self, attribute: &str, default: usize) -> Result<Option<usize>> {
+        if self.is_null(attribute) {
+            self.optional_size(attribute)
+        } else {
+            self.size(attribute, default).map(Some)
+        }
+    }
+
+    /// A number that null turns off, with the default of the reference implementation for its absence.
+    ///
+    /// # Errors
+    /// [`ModelError::Invalid`].
+    pub fn nullable_number(&self, attribute: &str, default: f64) -> Result<Option<f64>> {
+        let number = self.number(attribute, default)?;
+        Ok((!self.is_null(attribute)).then_some(number))
     }
 
     /// A number, with the default of the reference implementation.
@@ -122,13 +159,13 @@ impl<'a> Config<'a> {
         }
     }
 
-    /// A truth value, with the default of the reference implementation.
+    /// A truth value, with the default of the reference implementation; null is false, as in Python.
     ///
     /// # Errors
     /// [`ModelError::Invalid`].
     pub fn flag(&self, attribute: &str, default: bool) -> Result<bool> {
         match self.raw(attribute) {
-            None => Ok(default),
+            None => Ok(default && !self.is_null(attribute)),
             Some(v) => v.as_bool().ok_or_else(|| Self::invalid(attribute, "true or false", v)),
         }
     }
@@ -144,19 +181,78 @@ impl<'a> Config<'a> {
         }
     }
 
+    /// The activation function an attribute names, with the default of the reference implementation.
+    ///
+    /// # Errors
+    /// [`ModelError::Unhandled`] names a function that does not exist here.
+    pub fn activation(&self, attribute: &str, default: &'a str) -> Result<ActivationKind> {
+        let name = self.text(attribute, default)?;
+        ActivationKind::parse(name).ok_or_else(|| self.unhandled(attribute, name))
+    }
+
+    /// The entry of an embedding that pads, if `pad_token_id` names one; negative ids count from the end.
+    ///
+    /// # Errors
+    /// [`ModelError::Invalid`] if it is outside the vocabulary.
+    pub fn padding(&self, default: Option<usize>, d_vocab: usize) -> Result<Option<usize>> {
+        let attribute = "pad_token_id";
+        let Some(value) = self.raw(attribute) else {
+            return Ok(default.filter(|_| !self.is_null(attribute)));
+        };
+        let n = d_vocab as i64;
+        match value.as_i64() {
+            Some(id) if (-n..n).contains(&id) => Ok(Some(id.rem_euclid(n) as usize)),
+            _ => Err(Self::invalid(attribute, &format!("a token id below {d_vocab}"), value)),
+        }
+    }
+
     /// An attribute that is handled at one value only.
     ///
     /// # Errors
     /// [`ModelError::Unhandled`] if it has another value.
     pub fn only(&self, attribute: &str, value: impl Into<Value>) -> Result<()> {
         match self.raw(attribute) {
-            Some(found) if *found != value.into() => Err(ModelError::Unhandled {
-                attribute: attribute.into(),
-                value: found.to_string(),
-                model_type: self.model_type.clone(),
-            }),
+            Some(found) if *found != value.into() => Err(self.unhandled(attribute, &found.to_string())),
             _ => Ok(()),
         }
+    }
+
+    /// The fault of an attribute whose value is not handled.
+    #[must_use]
+    pub fn unhandled(&self, attribute: &str, value: &str) -> ModelError {
+        ModelError::Unhandled {
+            attribute: attribute.into(),
+            value: value.into(),
+            model_type: self.model_type.clone(),
+        }
+    }
+
+    /// Sizes of attention: heads that must be a multiple of those of keys and values, and a width that fits in memory.
+    ///
+    /// # Errors
+    /// [`ModelError::Invalid`] names the attribute at fault.
+    pub fn check_heads(&self, attribute: &str, heads: Heads, kv_heads: usize) -> Result<()> {
+        if kv_heads == 0 || !heads.n.is_multiple_of(kv_heads) {
+            let expected = format!("a divisor of the {} query heads", heads.n);
+            return Err(Self::invalid(attribute, &expected, &kv_heads.into()));
+        }
+        if heads.n.saturating_mul(heads.d_head) >= 1 << 30 {
+            let expected = format!("heads of {} channels that fit in memory", heads.d_head);
+            return Err(Self::invalid(attribute, &expected, &heads.n.into()));
+        }
+        Ok(())
+    }
+
+    /// The channels of each of `n_heads` heads that share the width `d_model` without remainder.
+    ///
+    /// # Errors
+    /// [`ModelError::Invalid`] names `attribute`, which holds the number of heads.
+    pub fn even_heads(&self, attribute: &str, n_heads: usize, d_model: usize) -> Result<Heads> {
+        if !d_model.is_multiple_of(n_heads) {
+            let expected = format!("a divisor of the width {d_model}");
+            return Err(Self::invalid(attribute, &expected, &n_heads.into()));
+        }
+        Ok(Heads { n: n_heads, d_head: d_model / n_heads })
     }
 
     /// Attributes of this family that do not change its arithmetic.

@@ -1,28 +1,22 @@
 //! GPT-2 (Radford et al. 2019), after `transformers.models.gpt2`.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use pellucid_nn::layers::{
-    Activation, ActivationKind, AttentionCore, Conv1D, Dropout, Embedding, Heads, LayerNorm, Linear,
-    padding_mask, positions,
+    Activation, ActivationKind, AttentionCore, Conv1D, Dropout, Embedding, Heads, LayerNorm,
 };
 use pellucid_nn::{
-    Args, Forward, KvCache, Model, ModuleId, NnError, Record, Skeleton, TreeBuilder, Value, Var,
-    WeightSource, layer,
+    Args, Forward, Layer, Model, ModuleId, Record, Skeleton, TreeBuilder, Value, Var, WeightSource, layer,
 };
 use pellucid_tensor::{Attention, Engine};
 
+use super::causal::{CausalLm, Finish, Signature, Tied};
+use super::inputs::{Inputs, mask};
+use super::outputs::{first, item, tensor};
 use crate::config::Config;
-use crate::error::{ModelError, Result};
+use crate::error::Result;
 
 type NnResult<T> = pellucid_nn::Result<T>;
-
-struct LmHeadModel {
-    module: ModuleId,
-    transformer: Arc<Body>,
-    lm_head: Arc<Linear>,
-}
 
 struct Body {
     module: ModuleId,
@@ -59,65 +53,26 @@ struct Mlp {
     dropout: Arc<Dropout>,
 }
 
-layer!(LmHeadModel, Body, Block, SelfAttention, Mlp);
-
-impl LmHeadModel {
-    async fn run(&self, pass: &Forward<'_>, args: Args) -> NnResult<Value> {
-        let ids = args.var(usize::MAX, "input_ids")?;
-        let inner = Args::one(&ids)
-            .with("past_key_values", args.get(usize::MAX, "past_key_values"))
-            .with("attention_mask", args.get(usize::MAX, "attention_mask"))
-            .with("position_ids", args.get(usize::MAX, "position_ids"));
-        let body = pass.call(&*self.transformer, inner).await?;
-        let field = |name: &str| match &body {
-            Value::Record(record) => record.get(name).unwrap_or_default(),
-            _ => Value::None,
-        };
-        let Value::Tensor(hidden) = field("last_hidden_state") else {
-            return Err(NnError::Argument {
-                module: String::new(),
-                argument: "last_hidden_state",
-                expected: "a tensor",
-                got: body.kind(),
-            });
-        };
-        let logits = pass.call(&*self.lm_head, Args::one(&hidden)).await?;
-        Ok(Record::value(
-            "CausalLMOutputWithCrossAttentions",
-            [("logits", logits), ("past_key_values", field("past_key_values"))],
-        ))
-    }
-}
+layer!(Body, Block, SelfAttention, Mlp);
 
 impl Body {
     async fn run(&self, pass: &Forward<'_>, args: Args) -> NnResult<Value> {
-        let ids = args.var(0, "input_ids")?;
-        let mask = args.optional_var(usize::MAX, "attention_mask")?.map(|v| v.get()).transpose()?;
-        let cache = args.cache("past_key_values").unwrap_or_else(|| Rc::new(KvCache::default()));
-        cache.begin_pass();
-        let past = cache.past_len();
-        let tokens = ids.get()?;
-        let total = past + tokens.dims().last().copied().unwrap_or(0);
-        if total > self.n_ctx {
-            return Err(NnError::ContextLength { got: total, limit: self.n_ctx });
-        }
-        let position_ids = match args.optional_var(usize::MAX, "position_ids")? {
-            Some(given) => given,
-            None => Var::new(positions(&tokens, mask.as_ref(), past)?),
-        };
-
-        let embedded = pass.call(&*self.wte, Args::one(&ids)).await?;
-        let placed = pass.call(&*self.wpe, Args::one(&position_ids)).await?;
+        let inputs = Inputs::read(&args, Some(self.n_ctx))?;
+        let embedded = pass.call(&*self.wte, Args::one(&inputs.ids)).await?;
+        let placed = pass.call(&*self.wpe, Args::one(&inputs.position_ids)).await?;
         let sum = tensor(&embedded)?.get()?.add(&tensor(&placed)?.get()?)?;
         let mut hidden = tensor(&pass.call(&*self.drop, Args::one(&Var::new(sum))).await?)?;
 
-        let mask = padding_mask(mask.as_ref())?.map_or(Value::None, Value::tensor);
         let mut presents = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
             let block_args = Args::one(&hidden)
-                .with("layer_past", Value::Cache(cache.clone()))
-                .with("attention_mask", mask.clone())
-                .with("use_cache", Value::Bool(true));
+                .with("layer_past", Value::Cache(inputs.cache.clone()))
+                .with("attention_mask", inputs.mask.clone())
+                .with("head_mask", Value::None)
+                .with("encoder_hidden_states", Value::None)
+                .with("encoder_attention_mask", Value::None)
+                .with("use_cache", Value::Bool(true))
+                .with("output_attentions", Value::Bool(false));
             let output = pass.call(&**block, block_args).await?;
             hidden = first(&output)?;
             presents.push(item(&output, 1));
@@ -134,8 +89,9 @@ impl Block {
     async fn run(&self, pass: &Forward<'_>, args: Args) -> NnResult<Value> {
         let residual = args.var(0, "hidden_states")?;
         let normed = tensor(&pass.call(&*self.ln_1, Args::one(&residual)).await?)?;
-        let attn_args =
-            Args { positional: [Value::Tensor(normed)].into_iter().collect(), named: args.named.clone() };
+        let mut attn_args = Args::one(&normed);
+        let foreign = ["hidden_states", "encoder_hidden_states", "encoder_attention_mask"];
+        attn_args.named.extend(args.named.iter().filter(|(name, _)| !foreign.contains(name)).cloned());
         let attended = pass.call(&*self.attn, attn_args).await?;
         let hidden = Var::new(first(&attended)?.get()?.add(&residual.get()?)?);
         let normed = tensor(&pass.call(&*self.ln_2, Args::one(&hidden)).await?)?;
@@ -148,13 +104,12 @@ impl Block {
 impl SelfAttention {
     async fn run(&self, pass: &Forward<'_>, args: Args) -> NnResult<Value> {
         let hidden = args.var(0, "hidden_states")?;
-        let mask = args.optional_var(usize::MAX, "attention_mask")?.map(|v| v.get()).transpose()?;
         let cache = args.cache("layer_past");
         let qkv = tensor(&pass.call(&*self.c_attn, Args::one(&hidden)).await?)?;
         let width = self.heads.n * self.heads.d_head;
         let head = |i: usize| -> NnResult<Var> { self.heads.split(&qkv.narrow(-1, i * width, width)?) };
         let (q, k, v) = (head(0)?.get()?, head(1)?.get()?, head(2)?.get()?);
-        let mixed = self.core.attend(pass, (&q, &k, &v), mask.as_ref(), cache.as_deref()).await?;
+        let mixed = self.core.attend(pass, (&q, &k, &v), mask(&args)?.as_ref(), cache.as_deref()).await?;
         let merged = Var::new(Heads::merge(&mixed)?);
         let projected = tensor(&pass.call(&*self.c_proj, Args::one(&merged)).await?)?;
         let output = pass.call(&*self.resid_dropout, Args::one(&projected)).await?;
@@ -173,30 +128,6 @@ impl Mlp {
         let active = tensor(&pass.call(&*self.act, Args::one(&wide)).await?)?;
         let narrow = tensor(&pass.call(&*self.c_proj, Args::one(&active)).await?)?;
         pass.call(&*self.dropout, Args::one(&narrow)).await
-    }
-}
-
-/// The tensor a module must have returned.
-pub(super) fn tensor(value: &Value) -> NnResult<Var> {
-    value.as_var().cloned().ok_or_else(|| NnError::Argument {
-        module: String::new(),
-        argument: "output",
-        expected: "a tensor",
-        got: value.kind(),
-    })
-}
-
-/// The tensor at the head of the tuple a block must have returned.
-pub(super) fn first(value: &Value) -> NnResult<Var> {
-    tensor(&item(value, 0))
-}
-
-pub(super) fn item(value: &Value, at: usize) -> Value {
-    match value {
-        Value::Tuple(items) => items.get(at).cloned().unwrap_or_default(),
-        Value::List(items) => items.borrow().get(at).cloned().unwrap_or_default(),
-        other if at == 0 => other.clone(),
-        _ => Value::None,
     }
 }
 
@@ -231,7 +162,7 @@ impl Shape {
         Dropout::build(b, "attn_dropout", self.attn_dropout)?;
         let resid_dropout = Dropout::build(b, "resid_dropout", self.resid_dropout)?;
         let spec = Attention { scale, causal: true, window: None, softcap: None };
-        let core = AttentionCore { module, layer, spec };
+        let core = AttentionCore { module, layer, spec, dropout: None };
         Ok(b.register(SelfAttention { module, c_attn, c_proj, resid_dropout, heads: self.heads, core }))
     }
 
@@ -245,21 +176,37 @@ impl Shape {
     }
 }
 
+const SIGNATURE: Signature = Signature {
+    positional_ids: true,
+    arguments: &[
+        ("past_key_values", None),
+        ("attention_mask", None),
+        ("token_type_ids", None),
+        ("position_ids", None),
+        ("head_mask", None),
+        ("inputs_embeds", None),
+        ("encoder_hidden_states", None),
+        ("encoder_attention_mask", None),
+        ("use_cache", None),
+        ("output_attentions", None),
+        ("output_hidden_states", None),
+        ("return_dict", Some(true)),
+    ],
+    output: "CausalLMOutputWithCrossAttentions",
+    keeps: false,
+};
+
 /// Builds the family's model.
 pub(super) fn build(config: &Config<'_>, weights: &mut dyn WeightSource, engine: &Engine) -> Result<Model> {
-    let d_model = config.size("n_embd")?;
-    let n_layers = config.size("n_layer")?;
-    let n_heads = config.size("n_head")?;
-    let n_ctx = config.size("n_positions")?;
-    let d_vocab = config.size("vocab_size")?;
+    let d_model = config.size("n_embd", 768)?;
+    let n_layers = config.layers("n_layer", 12)?;
+    let n_heads = config.size("n_head", 12)?;
+    let heads = config.even_heads("n_head", n_heads, d_model)?;
+    let n_ctx = config.size("n_positions", 1024)?;
+    let d_vocab = config.size("vocab_size", 50_257)?;
     let d_mlp = config.optional_size("n_inner")?.unwrap_or(4 * d_model);
     let eps = config.number("layer_norm_epsilon", 1e-5)?;
-    let name = config.text("activation_function", "gelu_new")?;
-    let activation = ActivationKind::parse(name).ok_or_else(|| ModelError::Unhandled {
-        attribute: "activation_function".into(),
-        value: name.into(),
-        model_type: "gpt2".into(),
-    })?;
+    let activation = config.activation("activation_function", "gelu_new")?;
     let dropout = |attribute| config.number(attribute, 0.1);
     let (embd, attn, resid) = (dropout("embd_pdrop")?, dropout("attn_pdrop")?, dropout("resid_pdrop")?);
     let scaled = config.flag("scale_attn_weights", true)?;
@@ -268,14 +215,6 @@ pub(super) fn build(config: &Config<'_>, weights: &mut dyn WeightSource, engine:
     config.only("reorder_and_upcast_attn", false)?;
     config.only("add_cross_attention", false)?;
     config.without_effect(&["n_ctx"]);
-    if !d_model.is_multiple_of(n_heads) {
-        return Err(ModelError::Invalid {
-            attribute: "n_head".into(),
-            expected: format!("a divisor of n_embd = {d_model}"),
-            got: n_heads.to_string(),
-        });
-    }
-    let heads = Heads { n: n_heads, d_head: d_model / n_heads };
 
     let shape = Shape { d_model, d_mlp, heads, eps, activation, attn_dropout: attn, resid_dropout: resid };
     let scale_of = |layer: usize| {
@@ -284,8 +223,7 @@ pub(super) fn build(config: &Config<'_>, weights: &mut dyn WeightSource, engine:
     };
 
     let mut b = TreeBuilder::new("GPT2LMHeadModel", weights);
-    let module = b.id();
-    let transformer = b.child("transformer", "GPT2Model", "", |b| {
+    let body = b.child("transformer", "GPT2Model", "", |b| {
         let module = b.id();
         let wte = Embedding::build(b, "wte", d_vocab, d_model, None)?;
         let wpe = Embedding::build(b, "wpe", n_ctx, d_model, None)?;
@@ -296,13 +234,9 @@ pub(super) fn build(config: &Config<'_>, weights: &mut dyn WeightSource, engine:
         let ln_f = LayerNorm::build(b, "ln_f", d_model, eps)?;
         Ok(b.register(Body { module, wte, wpe, drop, blocks, ln_f, n_ctx }))
     })?;
-    let lm_head = if tied {
-        Linear::tied(&mut b, "lm_head", &transformer.wte.weight)?
-    } else {
-        Linear::build(&mut b, "lm_head", d_model, d_vocab, false)?
-    };
-    b.register(LmHeadModel { module, transformer, lm_head });
-
+    let embedding = body.wte.clone();
+    let head = ("lm_head", Tied(tied), false);
+    let parts = CausalLm::build(b, (body as Arc<dyn Layer>, &embedding), head, &SIGNATURE, Finish::Plain)?;
     let skeleton = Skeleton {
         model_type: "gpt2".into(),
         d_model,
@@ -320,5 +254,5 @@ pub(super) fn build(config: &Config<'_>, weights: &mut dyn WeightSource, engine:
         head_output: "attn.c_proj".into(),
         mlp: "mlp".into(),
     };
-    Ok(Model::new(engine.clone(), b.finish(), skeleton))
+    Ok(Model::new(engine.clone(), parts, skeleton))
 }

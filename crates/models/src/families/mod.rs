@@ -1,6 +1,17 @@
-//! The families, one file each, and the table of them.
+//! The families, one file each, what they share, and the table of them.
 
+mod causal;
+mod decoder;
+mod gemma2;
 mod gpt2;
+mod gpt_neox;
+mod gptj;
+mod inputs;
+mod llama;
+mod mistral;
+mod outputs;
+mod qwen2;
+mod rope;
 
 use pellucid_nn::{Model, WeightSource};
 use pellucid_tensor::Engine;
@@ -20,8 +31,15 @@ pub struct Family {
 }
 
 /// All families.
-pub const FAMILIES: &[Family] =
-    &[Family { model_type: "gpt2", base_prefix: "transformer", build: gpt2::build }];
+pub const FAMILIES: &[Family] = &[
+    Family { model_type: "gemma2", base_prefix: "model", build: gemma2::build },
+    Family { model_type: "gpt2", base_prefix: "transformer", build: gpt2::build },
+    Family { model_type: "gpt_neox", base_prefix: "gpt_neox", build: gpt_neox::build },
+    Family { model_type: "gptj", base_prefix: "transformer", build: gptj::build },
+    Family { model_type: "llama", base_prefix: "model", build: llama::build },
+    Family { model_type: "mistral", base_prefix: "model", build: mistral::build },
+    Family { model_type: "qwen2", base_prefix: "model", build: qwen2::build },
+];
 
 /// The family of a configuration.
 ///

@@ -157,7 +157,8 @@ impl RotaryAngles {
         let frequencies = if self.scaling.depends_on_length() {
             let all = positions.cast(DType::I64).to_vec::<i64>()?;
             let seq = positions.dims().last().copied().unwrap_or(1).max(1);
-            let rows = all.chunks(seq).map(|row| row.iter().max().map_or(0, |&last| last.max(0) as usize + 1));
+            let rows =
+                all.chunks(seq).map(|row| row.iter().max().map_or(0, |&last| last.max(0) as usize + 1));
             let each: Vec<f32> = rows.flat_map(|len| self.frequencies(len).0).collect();
             engine.from_vec(each, &[all.len() / seq, 1, n])?
         } else {
