@@ -92,7 +92,7 @@ macro_rules! from_tuple {
 
 #[expect(non_snake_case, reason = "type parameters name the tuple's parts")]
 mod tuples {
-    use super::{Index, Into};
+    use super::Index;
     from_tuple!(A, B);
     from_tuple!(A, B, C);
     from_tuple!(A, B, C, D);

@@ -39,7 +39,7 @@ impl WeightSource for FileWeights {
             WeightDtype::F16 => DType::F16,
             WeightDtype::Bf16 => DType::BF16,
             other => {
-                let reason = format!("expected floating numbers, got {other}");
+                let reason = format!("expected floating numbers, got {other:?}");
                 return Err(NnError::Weight { name: name.into(), reason });
             }
         };
