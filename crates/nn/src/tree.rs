@@ -86,8 +86,14 @@ impl ModuleTree {
     /// The printout of `print(model)` in PyTorch; equal neighbours in a list are folded as `(0-11): 12 x Block(...)`.
     #[must_use]
     pub fn printout(&self) -> String {
+        self.printout_of(self.root())
+    }
+
+    /// The same of one module and all inside.
+    #[must_use]
+    pub fn printout_of(&self, id: ModuleId) -> String {
         let mut out = String::new();
-        self.print(self.root(), &mut out);
+        self.print(id, &mut out);
         out
     }
 
