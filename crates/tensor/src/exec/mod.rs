@@ -1,18 +1,32 @@
 //! The executor: takes the demanded part of a graph, plans it, and runs it.
 
+mod attend;
+mod function;
 mod kernels;
+mod movement;
+mod packed;
+mod parts;
+mod plain;
+mod plan;
+mod product;
+mod reduce;
+mod rows;
 mod strided;
+mod tiles;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
+use pellucid_kernels::convert;
 
+use self::kernels::Inputs;
+use self::plan::{Plan, Work};
+use crate::dtype::DType;
 use crate::error::{Result, TensorError};
 use crate::graph::{Engine, Tensor};
 use crate::op::Op;
 use crate::value::Value;
 
+pub(crate) use packed::PackedWeights;
 pub(crate) use strided::copy_strided;
 pub use strided::reshape_strides;
 
@@ -27,70 +41,20 @@ pub struct Rewrites {
     pub in_place: bool,
     /// Bias, activation and residual are applied by the matrix product that feeds them.
     pub epilogues: bool,
+    /// Chains of elementwise operations run together, tile by tile.
+    pub chains: bool,
 }
 
 impl Default for Rewrites {
     fn default() -> Self {
-        Rewrites { fast_kernels: true, in_place: true, epilogues: true }
+        Rewrites { fast_kernels: true, in_place: true, epilogues: true, chains: true }
     }
 }
 
 impl Rewrites {
     /// No rewrites at all.
-    pub const OFF: Rewrites = Rewrites { fast_kernels: false, in_place: false, epilogues: false };
-}
-
-/// Weights in the layout of the matrix-product kernel, made at first use.
-#[derive(Default)]
-pub(crate) struct PackedWeights {
-    _by_leaf: Mutex<FxHashMap<(u64, bool), ()>>,
-}
-
-/// The demanded nodes in an order in which operands come first.
-struct Plan<'a> {
-    nodes: Vec<&'a Tensor>,
-    /// For each node, where its operands stand in `nodes`.
-    operands: Vec<SmallVec<[u32; 4]>>,
-    /// How often each node's value is still needed.
-    uses: Vec<u32>,
-}
-
-impl<'a> Plan<'a> {
-    fn new(targets: &'a [Tensor]) -> Plan<'a> {
-        let mut position: FxHashMap<u64, u32> = FxHashMap::default();
-        let mut nodes: Vec<&Tensor> = Vec::new();
-        let mut pending: Vec<&Tensor> = targets.iter().collect();
-        while let Some(tensor) = pending.pop() {
-            if position.insert(tensor.id(), 0).is_some() {
-                continue;
-            }
-            nodes.push(tensor);
-            if !tensor.is_evaluated() {
-                pending.extend(tensor.inputs());
-            }
-        }
-        nodes.sort_unstable_by_key(|t| t.id());
-        for (i, t) in nodes.iter().enumerate() {
-            position.insert(t.id(), i as u32);
-        }
-        let mut uses = vec![0; nodes.len()];
-        let operands: Vec<SmallVec<[u32; 4]>> = nodes
-            .iter()
-            .map(|t| {
-                if t.is_evaluated() {
-                    return SmallVec::new();
-                }
-                t.inputs().iter().map(|i| position[&i.id()]).collect()
-            })
-            .collect();
-        for &i in operands.iter().flatten() {
-            uses[i as usize] += 1;
-        }
-        for t in targets {
-            uses[position[&t.id()] as usize] += 1;
-        }
-        Plan { nodes, operands, uses }
-    }
+    pub const OFF: Rewrites =
+        Rewrites { fast_kernels: false, in_place: false, epilogues: false, chains: false };
 }
 
 impl Engine {
@@ -101,39 +65,134 @@ impl Engine {
     /// [`TensorError::Interrupted`].
     pub fn eval(&self, targets: &[Tensor]) -> Result<()> {
         let rewrites = self.rewrites();
-        let Plan { nodes, operands, mut uses } = Plan::new(targets);
-        let mut slots: Vec<Option<Value>> = vec![None; nodes.len()];
-        for (i, tensor) in nodes.iter().enumerate() {
-            if let Some(value) = tensor.node.value.get() {
-                slots[i] = Some(value.clone());
+        self.packed().sweep();
+        let mut plan = Plan::new(targets, rewrites);
+        let mut slots: Vec<Option<Value>> = Vec::with_capacity(plan.nodes.len());
+        slots.resize_with(plan.nodes.len(), || None);
+        for at in 0..plan.order.len() {
+            let i = plan.order[at] as usize;
+            let work = plan.work[i];
+            if work == Work::Nothing {
                 continue;
             }
             self.check_interrupt()?;
-            let mut inputs: SmallVec<[Value; 4]> = SmallVec::new();
-            for &input in &operands[i] {
-                let input = input as usize;
-                uses[input] -= 1;
-                let value = if uses[input] == 0 { slots[input].take() } else { slots[input].clone() };
-                inputs.push(value.ok_or_else(|| TensorError::NotLoaded { name: String::new() })?);
-            }
-            let value = kernels::compute(tensor, inputs, rewrites)?;
+            let inputs = gather(&mut plan, &mut slots, i)?;
+            let tensor = plan.nodes[i];
+            let value = match work {
+                Work::Product(group) => {
+                    let group = &plan.products[group];
+                    kernels::compute_product(group, plan.nodes[group.node], tensor, inputs)?
+                }
+                Work::Program(program) => {
+                    plan.programs[program].run(inputs, tensor.dims(), rewrites.in_place)
+                }
+                _ => kernels::compute(tensor, inputs, rewrites)?,
+            };
             debug_assert_eq!(value.dims(), tensor.dims(), "{tensor:?}");
             debug_assert_eq!(value.dtype(), tensor.dtype(), "{tensor:?}");
             slots[i] = Some(value);
         }
-        let mut kept: FxHashMap<u64, Value> = FxHashMap::default();
-        for (tensor, slot) in nodes.iter().zip(&mut slots) {
-            if let Some(value) = slot.take() {
-                kept.insert(tensor.id(), value);
+        // What only the slots of others hold must go before it is judged which values are all that is left of a block.
+        for (i, slot) in slots.iter_mut().enumerate() {
+            if !plan.is_wanted(i) {
+                *slot = None;
             }
         }
-        for target in targets {
-            if let Some(value) = kept.get(&target.id()) {
-                target.node.value.get_or_init(|| value.clone());
+        for (tensor, slot) in plan.nodes.iter().zip(slots) {
+            if let Some(value) = slot {
+                tensor.node.value.get_or_init(|| kept(tensor, value));
             }
         }
         Ok(())
     }
+
+    /// Bytes taken by weights in the layout of the matrix-product kernel, beside the weights themselves.
+    #[must_use]
+    pub fn packed_bytes(&self) -> usize {
+        self.packed().bytes()
+    }
+
+    /// Sets how many bytes weights in the layout of the matrix-product kernel may take; products with weights beyond that
+    /// are computed from the weights as they stand. No limit by default.
+    pub fn set_packed_budget(&self, bytes: usize) {
+        self.packed().set_budget(bytes);
+    }
+}
+
+/// The values a node reads; those it is the last to read are given up.
+fn gather(plan: &mut Plan<'_>, slots: &mut [Option<Value>], i: usize) -> Result<Inputs> {
+    let mut inputs = Inputs::new();
+    for at in 0..plan.operands(i).len() {
+        let input = plan.operands(i)[at] as usize;
+        let value = if plan.work[input] == Work::Ready {
+            plan.nodes[input].node.value.get().cloned()
+        } else {
+            plan.uses[input] -= 1;
+            if plan.uses[input] == 0 { slots[input].take() } else { slots[input].clone() }
+        };
+        inputs
+            .push(value.ok_or_else(|| TensorError::NotLoaded { name: format!("{:?}", plan.nodes[input]) })?);
+    }
+    Ok(inputs)
+}
+
+/// The value as its node keeps it: a small part of a block that nothing else needs is copied out of it.
+fn kept(tensor: &Tensor, value: Value) -> Value {
+    let needed = value.numel() * value.dtype.size();
+    let wasteful = value.buffer.len() > 2 * needed + 4096 && !value.buffer.is_borrowed();
+    if matches!(tensor.op(), Op::Full(_)) || (wasteful && Arc::strong_count(&value.buffer) == 1) {
+        if value.is_contiguous() {
+            return Value::from_bytes(value.bytes(), value.dtype, value.dims());
+        }
+        return value.contiguous();
+    }
+    value
+}
+
+/// A row-major value with undefined contents, of the shape and type of another.
+fn result_like(value: &Value) -> Value {
+    Value::alloc(value.dims(), value.dtype)
+}
+
+/// Whether a value takes up its whole block.
+fn is_whole(value: &Value) -> bool {
+    value.offset == 0 && value.buffer.len() == value.numel() * value.dtype.size()
+}
+
+/// The value if it may be overwritten, else the value as an error.
+fn owned(mut value: Value, reuse: bool) -> Result<Value, Value> {
+    if reuse && is_whole(&value) && value.is_reusable() { Ok(value) } else { Err(value) }
+}
+
+/// A floating value in single precision; others as they are.
+fn widened(value: &Value) -> Value {
+    let source = match value.dtype {
+        DType::F16 | DType::BF16 => value.contiguous(),
+        _ => return value.clone(),
+    };
+    let mut out = Value::alloc(source.dims(), DType::F32);
+    match source.dtype {
+        DType::F16 => convert::f16_to_f32(source.slice(), out.slice_mut()),
+        _ => convert::bf16_to_f32(source.slice(), out.slice_mut()),
+    }
+    out
+}
+
+/// A single-precision value that takes up its block, rounded to a type of half precision; itself otherwise.
+fn narrowed(value: Value, dtype: DType) -> Value {
+    if !matches!(dtype, DType::F16 | DType::BF16) {
+        return value;
+    }
+    debug_assert!(is_whole(&value) || value.numel() == 0);
+    let mut out = Value::alloc(value.dims(), dtype);
+    let source = value.block::<f32>();
+    match dtype {
+        DType::F16 => convert::f32_to_f16(source, out.slice_mut()),
+        _ => convert::f32_to_bf16(source, out.slice_mut()),
+    }
+    // The elements lie as those of the source do.
+    out.strides = value.strides;
+    out
 }
 
 /// The value of a view, as another arrangement of the operand's block; copies where strides cannot express it.

@@ -48,7 +48,7 @@ pub fn reshape_strides(dims: &[usize], strides: &[isize], to: &[usize]) -> Optio
 }
 
 /// Calls `visit(start)` for the first element of every innermost row, in row-major order; `start` counts elements.
-pub fn for_each_row(dims: &[usize], strides: &[isize], offset: usize, mut visit: impl FnMut(usize)) {
+pub(super) fn for_each_row(dims: &[usize], strides: &[isize], offset: usize, mut visit: impl FnMut(usize)) {
     if dims.contains(&0) {
         return;
     }
@@ -75,33 +75,18 @@ pub fn for_each_row(dims: &[usize], strides: &[isize], offset: usize, mut visit:
 }
 
 /// Copies the elements of a value, row-major, into `out`.
-pub fn copy_strided(value: &Value, out: &mut [u8]) {
-    match value.dtype.size() {
-        1 => copy::<1>(value, out),
-        2 => copy::<2>(value, out),
-        4 => copy::<4>(value, out),
-        _ => copy::<8>(value, out),
-    }
-}
-
-fn copy<const N: usize>(value: &Value, out: &mut [u8]) {
-    let source = value.buffer.bytes();
-    let row = value.dims.last().copied().unwrap_or(1);
-    let stride = value.strides.last().copied().unwrap_or(1);
-    let mut rows = out.chunks_exact_mut((row * N).max(1));
-    for_each_row(&value.dims, &value.strides, value.offset, |start| {
-        let Some(target) = rows.next() else { return };
-        if stride == 1 {
-            target.copy_from_slice(&source[start * N..(start + row) * N]);
-        } else {
-            let mut at = start as isize;
-            for element in target.chunks_exact_mut(N) {
-                let from = at as usize * N;
-                element.copy_from_slice(&source[from..from + N]);
-                at += stride;
-            }
-        }
-    });
+pub(crate) fn copy_strided(value: &Value, out: &mut [u8]) {
+    let size = value.dtype.size();
+    let bytes = value.buffer.bytes();
+    let whole = &bytes[..bytes.len() / size * size];
+    pellucid_kernels::strided::copy_strided_bytes(
+        size,
+        whole,
+        value.offset,
+        &value.dims,
+        &value.strides,
+        out,
+    );
 }
 
 #[cfg(test)]
