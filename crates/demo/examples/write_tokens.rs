@@ -1,5 +1,5 @@
-//! Writes what an experiment outside this workspace needs: the tokenizer, `tokens.u16` (rows of `seq + 1` little-endian
-//! ids), `probes.json` and `sample.txt`.
+//! Writes what an experiment outside this workspace needs: the tokenizer, `tokens.u16` (the blocks one after another, rows of
+//! `seq + 1` little-endian ids), `config.json`, `probes.json` and `sample.txt`.
 //!
 //! `cargo run --release -p pellucid-demo --example write_tokens -- FOLDER STEPS`
 #![expect(clippy::print_stdout, reason = "an example reports what it wrote")]

@@ -20,6 +20,9 @@ pub struct Batch {
     pub tokens: Vec<u32>,
 }
 
+/// Sets the opening's documents apart from the others of the same number.
+const OPENING: u64 = 0x09e7;
+
 /// The endless sequence of training blocks; see [`training_batches`].
 #[derive(Debug, Clone)]
 pub struct Batches<'a> {
@@ -31,16 +34,17 @@ pub struct Batches<'a> {
     step: u64,
 }
 
-/// Blocks `[rows, seq + 1]` of the recipe's corpus, from block `first_step` on.
+/// Blocks `[rows, seq + 1]` ([`Recipe::block`]) of the recipe's corpus, from block `first_step` on.
 ///
 /// A row is filled with whole documents, `<|endoftext|>` after each, and the last one is cut where the row ends. Every row
 /// starts at the start of a document, half of them with `<|endoftext|>` before it, so that the model knows prompts with
-/// and without. Block `n` depends on the recipe and `n` alone; those of the opening steps are drawn from the opening mix.
+/// and without. Block `n` depends on the recipe and `n` alone; those of the opening steps are drawn from
+/// the opening mix, in more and shorter rows.
 pub fn training_batches<'a>(tokenizer: &'a Tokenizer, recipe: &Recipe, first_step: u64) -> Batches<'a> {
     Batches {
         tokenizer,
         recipe: *recipe,
-        opening: Corpus::new(recipe.seed, recipe.opening_mix),
+        opening: Corpus::new(recipe.seed ^ OPENING, recipe.opening_mix),
         corpus: Corpus::new(recipe.seed, recipe.mix),
         end_of_text: tokenizer.token_to_id(END_OF_TEXT).unwrap_or(0),
         step: first_step,
@@ -48,8 +52,7 @@ pub fn training_batches<'a>(tokenizer: &'a Tokenizer, recipe: &Recipe, first_ste
 }
 
 impl Batches<'_> {
-    fn push_row(&self, row: u64, tokens: &mut Vec<u32>) -> Result<(), TokenizerError> {
-        let width = self.recipe.seq + 1;
+    fn push_row(&self, row: u64, width: usize, tokens: &mut Vec<u32>) -> Result<(), TokenizerError> {
         let end = tokens.len() + width;
         let corpus = if self.step < self.recipe.opening_steps { &self.opening } else { &self.corpus };
         if Rng::new(self.recipe.seed ^ 0x0b05, row).percent(50) {
@@ -71,11 +74,12 @@ impl Iterator for Batches<'_> {
     type Item = Result<Batch, TokenizerError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (rows, width) = (self.recipe.rows, self.recipe.seq + 1);
+        let (rows, seq) = self.recipe.block(self.step);
+        let width = seq + 1;
         let mut tokens = Vec::with_capacity(rows * (width + 64));
         let first = self.step * rows as u64;
         for row in first..first + rows as u64 {
-            if let Err(error) = self.push_row(row, &mut tokens) {
+            if let Err(error) = self.push_row(row, width, &mut tokens) {
                 return Some(Err(error));
             }
         }

@@ -19,11 +19,15 @@ pub struct Recipe {
     pub n_layers: usize,
     /// Attention heads in each block.
     pub n_heads: usize,
-    /// Mix of the opening steps: mostly copying, because looking back into the text is hard to begin once facts fill the
-    /// gradient.
+    /// Mix of the opening steps: mostly copying and indirect objects.
+    ///
+    /// Looking back into the text begins as attention to everything at once, and that pays only while the text is short
+    /// and facts do not fill the gradient; hence this mix and the short rows.
     pub opening_mix: Mix,
-    /// How many steps use the opening mix.
+    /// How many steps use the opening mix and row length.
     pub opening_steps: u64,
+    /// Predictions in each row of the opening steps; the rows of a block are so many more that its tokens stay the same.
+    pub opening_seq: usize,
     /// Mix of document kinds after the opening.
     pub mix: Mix,
     /// Rows of a block.
@@ -32,6 +36,10 @@ pub struct Recipe {
     pub seq: usize,
     /// Optimiser steps.
     pub steps: u64,
+    /// Standard deviation of the initial matrices.
+    pub initializer_range: f64,
+    /// Amplitude of the sinusoids that the position table starts as.
+    pub position_amplitude: f64,
     /// Highest learning rate.
     pub peak_learning_rate: f64,
     /// Learning rate of the last step, as a share of the highest.
@@ -62,19 +70,22 @@ impl Default for Recipe {
             n_layers: 6,
             n_heads: 4,
             opening_mix: Mix {
-                facts: 6,
-                indirect_object: 40,
+                facts: 4,
+                indirect_object: 32,
                 lists: 4,
                 plain_pairs: 4,
-                copying: 30,
-                grammar: 6,
-                stories: 10,
+                copying: 44,
+                grammar: 5,
+                stories: 7,
             },
-            opening_steps: 500,
+            opening_steps: 1_000,
+            opening_seq: 32,
             mix: Mix::default(),
             rows: 16,
             seq: 128,
             steps: 15_000,
+            initializer_range: 0.08,
+            position_amplitude: 0.1,
             peak_learning_rate: 2e-3,
             final_share: 0.02,
             warm_up: 100,
@@ -98,7 +109,7 @@ impl Recipe {
             "bos_token_id": 0,
             "embd_pdrop": 0.0,
             "eos_token_id": 0,
-            "initializer_range": 0.08,
+            "initializer_range": self.initializer_range,
             "layer_norm_epsilon": 1e-5,
             "model_type": "gpt2",
             "n_ctx": self.n_ctx,
@@ -128,6 +139,15 @@ impl Recipe {
         let d = self.d_model;
         let block = 12 * d * d + 13 * d;
         (self.d_vocab + self.n_ctx) * d + self.n_layers * block + 2 * d
+    }
+
+    /// `(rows, seq)` of the block of step `step`.
+    pub const fn block(&self, step: u64) -> (usize, usize) {
+        if step < self.opening_steps {
+            (self.rows * self.seq / self.opening_seq, self.opening_seq)
+        } else {
+            (self.rows, self.seq)
+        }
     }
 
     /// Predictions made during training.

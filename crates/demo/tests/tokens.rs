@@ -68,7 +68,7 @@ fn a_missing_folder_is_named_in_the_error() {
 
 #[test]
 fn a_block_can_be_drawn_without_the_blocks_before_it() {
-    let recipe = Recipe { rows: 4, seq: 32, opening_steps: 1, ..Recipe::default() };
+    let recipe = Recipe { rows: 4, seq: 32, opening_steps: 1, opening_seq: 16, ..Recipe::default() };
     let blocks = |first| training_batches(&TOKENIZER, &recipe, first);
     let third = blocks(0).nth(2).expect("endless").expect("text encodes");
     assert_eq!(third, blocks(2).next().expect("endless").expect("text encodes"));
@@ -76,23 +76,31 @@ fn a_block_can_be_drawn_without_the_blocks_before_it() {
 }
 
 #[test]
-fn every_row_starts_at_the_start_of_a_document_of_its_steps_mix() {
+fn the_opening_has_shorter_rows_and_as_many_predictions() {
+    let recipe = Recipe { rows: 4, seq: 32, opening_steps: 1, opening_seq: 16, ..Recipe::default() };
+    let shapes: Vec<(usize, usize)> = training_batches(&TOKENIZER, &recipe, 0)
+        .take(2)
+        .map(|block| block.expect("text encodes"))
+        .map(|block| (block.rows, block.width))
+        .collect();
+    assert_eq!(shapes, [(8, 17), (4, 33)]);
+}
+
+#[test]
+fn every_row_starts_at_the_start_of_a_document() {
     let recipe = Recipe { rows: 64, seq: 64, opening_steps: 5, ..Recipe::default() };
-    for (step, mix) in [(4, recipe.opening_mix), (5, recipe.mix)] {
-        let corpus = Corpus::new(recipe.seed, mix);
-        let mut blocks = training_batches(&TOKENIZER, &recipe, step);
-        let block = blocks.next().expect("endless").expect("text encodes");
-        let mut with_end_of_text = 0;
-        for (row, tokens) in block.tokens.chunks(block.width).enumerate() {
-            let document = (step * 64 + row as u64) * block.width as u64;
-            let expected = encode(&TOKENIZER, &corpus.document(document).text).expect("text encodes");
-            let skip = usize::from(tokens[0] == 0);
-            with_end_of_text += skip;
-            let length = expected.len().min(block.width - skip);
-            assert_eq!(tokens[skip..skip + length], expected[..length]);
-        }
-        assert!((16..48).contains(&with_end_of_text), "{with_end_of_text}");
+    let corpus = Corpus::new(recipe.seed, recipe.mix);
+    let block = training_batches(&TOKENIZER, &recipe, 5).next().expect("endless").expect("text encodes");
+    let mut with_end_of_text = 0;
+    for (row, tokens) in block.tokens.chunks(block.width).enumerate() {
+        let document = (5 * 64 + row as u64) * block.width as u64;
+        let expected = encode(&TOKENIZER, &corpus.document(document).text).expect("text encodes");
+        let skip = usize::from(tokens[0] == 0);
+        with_end_of_text += skip;
+        let length = expected.len().min(block.width - skip);
+        assert_eq!(tokens[skip..skip + length], expected[..length]);
     }
+    assert!((16..48).contains(&with_end_of_text), "{with_end_of_text}");
 }
 
 proptest! {

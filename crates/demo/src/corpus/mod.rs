@@ -140,17 +140,13 @@ impl Corpus {
 #[derive(Debug, Clone)]
 struct Writers {
     givers: Vec<&'static str>,
-    words: Vec<&'static str>,
+    pools: Vec<Vec<&'static str>>,
     tasks: Vec<lists::Task>,
 }
 
 impl Writers {
     fn new() -> Self {
-        Self {
-            givers: indirect_object::names(false),
-            words: crate::lexicon::all_words(),
-            tasks: lists::tasks(),
-        }
+        Self { givers: indirect_object::names(false), pools: copying::pools(), tasks: lists::tasks() }
     }
 
     fn write(&self, kind: Kind, rng: &mut Rng) -> String {
@@ -159,7 +155,7 @@ impl Writers {
             Kind::IndirectObject => indirect_object::document(&self.givers, rng),
             Kind::Lists => lists::document(&self.tasks, rng),
             Kind::PlainPairs => plain_pairs::document(rng),
-            Kind::Copying => copying::document(&self.words, rng),
+            Kind::Copying => copying::document(&self.pools, rng),
             Kind::Grammar => grammar::document(rng),
             Kind::Stories => stories::document(&self.givers, rng),
         }
