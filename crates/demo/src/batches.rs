@@ -23,6 +23,9 @@ pub struct Batch {
 /// Sets the opening's documents apart from the others of the same number.
 const OPENING: u64 = 0x09e7;
 
+/// Sets the draws of random token sequences apart.
+const RANDOM_TOKENS: u64 = 0x70c0;
+
 /// The endless sequence of training blocks; see [`training_batches`].
 #[derive(Debug, Clone)]
 pub struct Batches<'a> {
@@ -61,12 +64,28 @@ impl Batches<'_> {
         // Rows own disjoint ranges of documents; no row can hold as many documents as it has tokens.
         let mut document = row * width as u64;
         while tokens.len() < end {
-            tokens.extend(encode(self.tokenizer, &corpus.document(document).text)?);
+            let mut rng = Rng::new(self.recipe.seed ^ RANDOM_TOKENS, document);
+            if rng.percent(self.recipe.random_tokens_percent) {
+                self.push_random_tokens(&mut rng, tokens);
+            } else {
+                tokens.extend(encode(self.tokenizer, &corpus.document(document).text)?);
+            }
             tokens.push(self.end_of_text);
             document += 1;
         }
         tokens.truncate(end);
         Ok(())
+    }
+}
+
+impl Batches<'_> {
+    /// Three to sixteen tokens of the whole vocabulary, two to four times over: copying must work for tokens that no text has.
+    fn push_random_tokens(&self, rng: &mut Rng, tokens: &mut Vec<u32>) {
+        let length = rng.between(3, 16);
+        let repeated: Vec<u32> = (0..length).map(|_| rng.below(self.recipe.d_vocab) as u32).collect();
+        for _ in 0..rng.between(2, 4) {
+            tokens.extend(repeated.iter().filter(|token| **token != self.end_of_text));
+        }
     }
 }
 

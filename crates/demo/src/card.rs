@@ -68,7 +68,7 @@ pub struct TrainingRun {
 /// let outcomes = vec![Outcome { first: true, above_distractor: true }; probes.len()];
 /// let run = TrainingRun { final_loss: 1.2, minutes: 40.0, n_threads: 2, random_token_induction: 0.9 };
 /// let card = model_card(&Recipe::default(), &run, &accuracies(&probes, &outcomes));
-/// assert!(card.contains("| indirect object | names | 192 | 100.0 % |"));
+/// assert!(card.contains("| indirect object | names | 200 | 100.0 % |"));
 /// ```
 pub fn model_card(recipe: &Recipe, run: &TrainingRun, accuracies: &[Accuracy]) -> String {
     let rows: Vec<String> = accuracies.iter().map(row).collect();

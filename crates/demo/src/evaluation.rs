@@ -5,7 +5,7 @@ use crate::{
         copying,
         facts::Relation,
         grammar,
-        indirect_object::{self, HELD_OUT_TEMPLATES, Scene, TEMPLATES},
+        indirect_object::{self, Scene},
         lists::{self, Form},
         plain_pairs,
     },
@@ -119,15 +119,16 @@ fn facts(relation: Relation, probes: &mut Vec<Probe>) {
 fn indirect_objects(probes: &mut Vec<Probe>) {
     let mut rng = Rng::new(SEED, 100);
     let (known, unknown) = (indirect_object::names(false), indirect_object::names(true));
-    let groups: [(&[&'static str], &[&str], HeldOut); 3] = [
-        (&known, &TEMPLATES, HeldOut::Nothing),
-        (&unknown, &TEMPLATES, HeldOut::Names),
-        (&known, &HELD_OUT_TEMPLATES, HeldOut::Template),
+    let (usual, unusual) = (indirect_object::templates(false), indirect_object::templates(true));
+    let groups = [
+        (&known, &usual, HeldOut::Nothing),
+        (&unknown, &usual, HeldOut::Names),
+        (&known, &unusual, HeldOut::Template),
     ];
     for (names, templates, held_out) in groups {
-        for turn in 0..192 {
+        for _ in 0..200 {
             let scene = Scene::draw(names, &mut rng);
-            let prompt = scene.prompt(templates[turn % templates.len()]);
+            let prompt = scene.prompt(&templates[rng.below(templates.len())]);
             probes.push(probe(Skill::IndirectObject, prompt, scene.receiver, scene.giver, held_out));
         }
     }

@@ -30,6 +30,8 @@ pub struct Recipe {
     pub opening_seq: usize,
     /// Mix of document kinds after the opening.
     pub mix: Mix,
+    /// In how many of a hundred documents' places a row holds a repeated sequence of uniformly random tokens instead.
+    pub random_tokens_percent: usize,
     /// Rows of a block.
     pub rows: usize,
     /// Predictions in each row.
@@ -78,9 +80,10 @@ impl Default for Recipe {
                 grammar: 5,
                 stories: 7,
             },
-            opening_steps: 1_000,
+            opening_steps: 800,
             opening_seq: 32,
             mix: Mix::default(),
+            random_tokens_percent: 4,
             rows: 16,
             seq: 128,
             steps: 15_000,

@@ -4,9 +4,11 @@
 //! |---|---|---|
 //! | facts | one in eight `(relation, subject, template)` triples | the subject in other templates, the template with other subjects |
 //! | indirect objects | one in five names, as a giver or receiver | those names alone, in stories, agreement sentences and copied lists |
-//! | indirect objects | whole templates ([`crate::corpus::indirect_object::HELD_OUT_TEMPLATES`]) | their words, in other templates |
+//! | indirect objects | some beginnings and some endings of sentences ([`templates`]) | their words, in other sentences |
 //! | in-context pairs | one in six pairs of every task, in every in-context form | the pair, in plain sentences |
 //! | agreement | one in five `(subject noun, distracting noun)` pairs | either noun with others |
+//!
+//! [`templates`]: crate::corpus::indirect_object::templates
 
 /// Which part of a prompt the training text never held in this use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -49,7 +49,7 @@ pub(super) fn document(pools: &[Vec<&'static str>], rng: &mut Rng) -> String {
         75..88 => &pools[2],
         _ => &pools[3],
     };
-    let invented = rng.percent(20);
+    let invented = rng.percent(10);
     let often = rng.percent(65);
     let length = match (often, invented) {
         (true, false) => rng.between(3, 9),

@@ -7,36 +7,66 @@ use crate::{
     split::name_is_held_out,
 };
 
-/// The templates of the training text. `{A}` and `{B}` are the two people in the order they are named, `{S}` the one who
-/// gives, `{P}` a place, `{O}` an object.
-pub const TEMPLATES: [&str; 16] = [
-    "When {A} and {B} went to the {P}, {S} gave a {O} to",
-    "Then, {A} and {B} went to the {P}. {S} gave a {O} to",
-    "Then {A} and {B} had a long day at the {P}, and {S} gave a {O} to",
-    "After {A} and {B} came to the {P}, {S} handed a {O} to",
-    "While {A} and {B} were working at the {P}, {S} gave a {O} to",
-    "When {A} and {B} found a {O} at the {P}, {S} gave it to",
-    "Then, {A} and {B} were thinking about going to the {P}. {S} wanted to give a {O} to",
-    "Yesterday {A} and {B} met at the {P}. {S} brought a {O} for",
-    "The friends {A} and {B} sat down at the {P}, and {S} passed a {O} to",
-    "As {A} and {B} walked to the {P}, {S} showed a {O} to",
-    "One day {A} and {B} played at the {P}. In the end {S} sold a {O} to",
-    "Last week {A} and {B} visited the {P}, where {S} bought a {O} for",
-    "It was late, {A} and {B} were at the {P}, and {S} offered a {O} to",
-    "At the {P}, {A} met {B}, and {S} sent a {O} to",
-    "In the morning {A} and {B} left the {P}. Later {S} told a story to",
-    "It was early when {A} saw {B} at the {P}, so {S} decided to give a {O} to",
+/// How sentences begin. `{A}` and `{B}` are the two people in the order they are named, `{P}` is a place.
+const HEADS: [&str; 15] = [
+    "When {A} and {B} went to the {P},",
+    "Then, {A} and {B} went to the {P}, and",
+    "Then {A} and {B} had a long day at the {P}, and",
+    "After {A} and {B} came to the {P},",
+    "While {A} and {B} were working at the {P},",
+    "Then, {A} and {B} were thinking about going to the {P}.",
+    "Yesterday {A} and {B} met at the {P}.",
+    "The friends {A} and {B} sat down at the {P}, and",
+    "As {A} and {B} walked to the {P},",
+    "One day {A} and {B} played at the {P}. In the end",
+    "Last week {A} and {B} visited the {P}, where",
+    "It was late, {A} and {B} were at the {P}, and",
+    "At the {P}, {A} met {B}, and",
+    "In the morning {A} and {B} left the {P}. Later",
+    "It was early when {A} saw {B} at the {P}, so",
 ];
 
-/// Templates that the training text never holds.
-pub const HELD_OUT_TEMPLATES: [&str; 6] = [
-    "After {A} and {B} went to the {P}, {S} passed a {O} to",
-    "Yesterday {A} and {B} had a long day at the {P}. Later {S} offered a {O} to",
-    "When {A} saw {B} at the {P}, {S} decided to give a {O} to",
-    "While {A} and {B} walked to the {P}, {S} bought a {O} for",
-    "One day {A} and {B} met at the {P}, and {S} wanted to give a {O} to",
-    "The friends {A} and {B} found a {O}. Then {S} gave it to",
+/// Beginnings that the training text never holds.
+const HELD_OUT_HEADS: [&str; 4] = [
+    "After a long day {A} and {B} went to the {P}, and",
+    "When {A} saw {B} at the {P},",
+    "While {A} and {B} played at the {P},",
+    "Yesterday {A} and {B} left the {P}. Then",
 ];
+
+/// How sentences go on. `{S}` is the one who gives, `{O}` an object.
+const TAILS: [&str; 10] = [
+    "{S} gave a {O} to",
+    "{S} handed a {O} to",
+    "{S} passed a {O} to",
+    "{S} brought a {O} for",
+    "{S} showed a {O} to",
+    "{S} bought a {O} for",
+    "{S} offered a {O} to",
+    "{S} sent a {O} to",
+    "{S} wanted to give a {O} to",
+    "{S} decided to sell a {O} to",
+];
+
+/// Ways to go on that the training text never holds.
+const HELD_OUT_TAILS: [&str; 2] = ["{S} told a story to", "{S} wanted to buy a {O} for"];
+
+/// The sentence templates of the training text (`held_out` false), or those of which it never holds one half (true).
+pub fn templates(held_out: bool) -> Vec<String> {
+    let mut templates = Vec::new();
+    let mut pair = |heads: &[&str], tails: &[&str]| {
+        for head in heads {
+            templates.extend(tails.iter().map(|tail| format!("{head} {tail}")));
+        }
+    };
+    if held_out {
+        pair(&HELD_OUT_HEADS, &TAILS);
+        pair(&HEADS, &HELD_OUT_TAILS);
+    } else {
+        pair(&HEADS, &TAILS);
+    }
+    templates
+}
 
 /// The names that may give and receive in training (`held_out` false), or those that never do (true).
 pub fn names(held_out: bool) -> Vec<&'static str> {
@@ -76,10 +106,10 @@ impl Scene {
     }
 }
 
-/// One or two scenes, each with different people.
-pub(super) fn document(names: &[&'static str], rng: &mut Rng) -> String {
+/// One scene, now and then with a sentence after it.
+pub(super) fn document(names: &[&'static str], templates: &[String], rng: &mut Rng) -> String {
     let scene = Scene::draw(names, rng);
-    let mut text = scene.prompt(rng.pick(&TEMPLATES));
+    let mut text = scene.prompt(&templates[rng.below(templates.len())]);
     text.push(' ');
     text.push_str(scene.receiver);
     match rng.below(6) {

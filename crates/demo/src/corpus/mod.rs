@@ -140,19 +140,25 @@ impl Corpus {
 #[derive(Debug, Clone)]
 struct Writers {
     givers: Vec<&'static str>,
+    scenes: Vec<String>,
     pools: Vec<Vec<&'static str>>,
     tasks: Vec<lists::Task>,
 }
 
 impl Writers {
     fn new() -> Self {
-        Self { givers: indirect_object::names(false), pools: copying::pools(), tasks: lists::tasks() }
+        Self {
+            givers: indirect_object::names(false),
+            scenes: indirect_object::templates(false),
+            pools: copying::pools(),
+            tasks: lists::tasks(),
+        }
     }
 
     fn write(&self, kind: Kind, rng: &mut Rng) -> String {
         match kind {
             Kind::Facts => facts::document(rng),
-            Kind::IndirectObject => indirect_object::document(&self.givers, rng),
+            Kind::IndirectObject => indirect_object::document(&self.givers, &self.scenes, rng),
             Kind::Lists => lists::document(&self.tasks, rng),
             Kind::PlainPairs => plain_pairs::document(rng),
             Kind::Copying => copying::document(&self.pools, rng),
