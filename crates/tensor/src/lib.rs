@@ -10,6 +10,7 @@ pub mod exec;
 pub mod grad;
 pub mod graph;
 pub mod op;
+pub mod optim;
 mod reference;
 pub mod shape;
 pub mod value;
