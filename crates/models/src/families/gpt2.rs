@@ -158,11 +158,10 @@ impl Shape {
         let module = b.id();
         let c_attn = Conv1D::build(b, "c_attn", self.d_model, 3 * self.d_model)?;
         let c_proj = Conv1D::build(b, "c_proj", self.d_model, self.d_model)?;
-        // A place that the reference never calls: its attention functions drop out by themselves.
-        Dropout::build(b, "attn_dropout", self.attn_dropout)?;
+        let dropout = Some(Dropout::build(b, "attn_dropout", self.attn_dropout)?);
         let resid_dropout = Dropout::build(b, "resid_dropout", self.resid_dropout)?;
         let spec = Attention { scale, causal: true, window: None, softcap: None };
-        let core = AttentionCore { module, layer, spec, dropout: None };
+        let core = AttentionCore { module, layer, spec, dropout };
         Ok(b.register(SelfAttention { module, c_attn, c_proj, resid_dropout, heads: self.heads, core }))
     }
 

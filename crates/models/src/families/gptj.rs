@@ -9,7 +9,7 @@ use pellucid_nn::layers::{
 use pellucid_nn::{
     Args, Forward, Layer, Model, ModuleId, Record, Skeleton, TreeBuilder, Value, Var, WeightSource, layer,
 };
-use pellucid_tensor::{Attention, DType, Engine, RotaryPairs};
+use pellucid_tensor::{Attention, DType, Engine, RotaryPairs, Scalar};
 
 use super::causal::{CausalLm, Finish, Signature, Tied};
 use super::inputs::{Inputs, mask};
@@ -166,7 +166,9 @@ impl Shape {
         let v_proj = Linear::build(b, "v_proj", self.d_model, self.d_model, false)?;
         let q_proj = Linear::build(b, "q_proj", self.d_model, self.d_model, false)?;
         let out_proj = Linear::build(b, "out_proj", self.d_model, self.d_model, false)?;
-        let scale = 1.0 / (self.heads.d_head as f32).sqrt();
+        // The reference rounds the root to its default type, which is the weights' own.
+        let root = Scalar::from((self.heads.d_head as f32).sqrt()).cast(self.angles.precision);
+        let scale = 1.0 / root.to_f64() as f32;
         let spec = Attention { scale, causal: true, window: None, softcap: None };
         let core = AttentionCore { module, layer, spec, dropout: Some(attn_dropout) };
         let (heads, angles) = (self.heads, self.angles.clone());
@@ -230,7 +232,7 @@ pub(super) fn build(config: &Config<'_>, weights: &mut dyn WeightSource, engine:
             });
         }
     };
-    let shape = Shape {
+    let mut shape = Shape {
         d_model,
         d_mlp: config.optional_size("n_inner")?.unwrap_or(4 * d_model),
         heads,
@@ -238,7 +240,12 @@ pub(super) fn build(config: &Config<'_>, weights: &mut dyn WeightSource, engine:
         activation: config.activation("activation_function", "gelu_new")?,
         attn_dropout: config.number("attn_pdrop", 0.0)?,
         resid_dropout: config.number("resid_pdrop", 0.0)?,
-        angles: RotaryAngles { d_rotary, theta: 10_000.0, scaling: RotaryScaling::Default },
+        angles: RotaryAngles {
+            d_rotary,
+            theta: 10_000.0,
+            scaling: RotaryScaling::Default,
+            precision: DType::F32,
+        },
     };
     let embd_dropout = config.number("embd_pdrop", 0.0)?;
     let tied = config.flag("tie_word_embeddings", false)?;
@@ -250,6 +257,7 @@ pub(super) fn build(config: &Config<'_>, weights: &mut dyn WeightSource, engine:
     let body = b.child("transformer", "GPTJModel", "", |b| {
         let module = b.id();
         let wte = Embedding::build(b, "wte", d_vocab, d_model, None)?;
+        shape.angles.precision = wte.weight.get().dtype();
         let drop = Dropout::build(b, "drop", embd_dropout)?;
         let blocks =
             b.child("h", "ModuleList", "", |b| (0..n_layers).map(|layer| shape.block(b, layer)).collect())?;

@@ -1,6 +1,7 @@
 //! Rotary embeddings as configurations describe them.
 
 use pellucid_nn::layers::{RotaryAngles, RotaryScaling};
+use pellucid_tensor::DType;
 use serde_json::{Map, Value};
 
 use crate::config::Config;
@@ -39,7 +40,7 @@ pub(super) fn angles(config: &Config<'_>, rope: &Rope) -> Result<RotaryAngles> {
         }
         Some(other) => return Err(Config::invalid("rope_scaling", "an object", other)),
     };
-    Ok(RotaryAngles { d_rotary, theta, scaling })
+    Ok(RotaryAngles { d_rotary, theta, scaling, precision: DType::F32 })
 }
 
 /// The object `rope_scaling`.

@@ -78,6 +78,9 @@ impl AttentionCore {
         if dropout.is_none() && !pass.hooks.wants(self.module, "pattern") {
             return Ok(q.attention(&k, &v, mask, self.spec)?.cast(dtype));
         }
+        // Single precision inside, as where the pattern is not looked at: looking must not change a bit.
+        let wide = if matches!(q.dtype(), DType::F16 | DType::BF16) { DType::F32 } else { q.dtype() };
+        let (q, k, v) = (q.cast(wide), k.cast(wide), v.cast(wide));
         let pattern = q.attention_pattern(&k, mask, self.spec)?;
         let mut pattern = pass.inner(self.module, "pattern", pattern).await?;
         if let Some(dropout) = dropout {

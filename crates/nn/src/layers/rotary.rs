@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use std::sync::Arc;
 
-use pellucid_tensor::{DType, Tensor};
+use pellucid_tensor::{DType, Scalar, Tensor};
 
 use crate::error::{NnError, Result};
 use crate::forward::Forward;
@@ -82,6 +82,9 @@ pub struct RotaryAngles {
     pub theta: f64,
     /// Change for long contexts.
     pub scaling: RotaryScaling,
+    /// The type in which frequencies are computed: single precision in all families but GPT-J, which takes its weights'
+    /// own if it is a half precision.
+    pub precision: DType,
 }
 
 impl RotaryAngles {
@@ -90,11 +93,11 @@ impl RotaryAngles {
     #[must_use]
     pub fn frequencies(&self, seq_len: usize) -> (Vec<f32>, f64) {
         let d = self.d_rotary as f64;
-        // The reference computes these in single precision.
+        let half = matches!(self.precision, DType::BF16 | DType::F16);
+        let round = |x: f32| if half { Scalar::from(x).cast(self.precision).to_f64() as f32 } else { x };
         let plain = |theta: f64| -> Vec<f32> {
-            (0..self.d_rotary / 2)
-                .map(|i| 1.0 / (theta as f32).powf((2 * i) as f32 / self.d_rotary as f32))
-                .collect()
+            let exponents = (0..self.d_rotary / 2).map(|i| round((2 * i) as f32 / self.d_rotary as f32));
+            exponents.map(|x| round(1.0 / round((theta as f32).powf(x)))).collect()
         };
         match &self.scaling {
             RotaryScaling::Default => (plain(self.theta), 1.0),

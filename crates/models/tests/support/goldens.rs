@@ -1,0 +1,111 @@
+//! The files that `scripts/goldens/models.py` writes.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use pellucid_tensor::DType;
+use serde_json::Value;
+
+/// One configuration and what the reference computes with it.
+pub struct Case {
+    pub name: String,
+    pub text: Value,
+    arrays: HashMap<String, Vec<f32>>,
+}
+
+impl Case {
+    /// The file of `config.json`.
+    pub fn config(&self) -> &Value {
+        &self.text["config"]
+    }
+
+    /// Type of the weights.
+    pub fn dtype(&self) -> DType {
+        if self.text["dtype"] == "bfloat16" { DType::BF16 } else { DType::F32 }
+    }
+
+    /// Seed of the weights.
+    pub fn seed(&self) -> u64 {
+        self.text["seed"].as_u64().expect("a seed")
+    }
+
+    /// The prompt.
+    pub fn ids(&self) -> Vec<i64> {
+        ints(&self.text["ids"])
+    }
+
+    /// Rows of the padded batch, without their padding.
+    pub fn rows(&self) -> Vec<Vec<i64>> {
+        self.text["rows"].as_array().expect("rows").iter().map(ints).collect()
+    }
+
+    /// The greedy continuation of the prompt.
+    pub fn greedy(&self) -> Vec<i64> {
+        ints(&self.text["greedy"])
+    }
+
+    /// Lines of the reference's printout.
+    pub fn lines(&self, field: &str) -> Vec<String> {
+        let text = |v: &Value| v.as_str().expect("a text").to_owned();
+        self.text[field].as_array().map(|a| a.iter().map(text).collect()).unwrap_or_default()
+    }
+
+    /// An array by name.
+    pub fn array(&self, name: &str) -> &[f32] {
+        &self.arrays[name]
+    }
+
+    /// Every module that is called, and some elements of its output.
+    pub fn outputs(&self) -> Vec<(String, &[f32])> {
+        let mut rest = self.array("outputs");
+        let modules = self.text["modules"].as_array().expect("modules");
+        let each = modules.iter().map(|module| {
+            let path = module[0].as_str().expect("a path").to_owned();
+            let (own, after) = rest.split_at(module[1].as_u64().expect("a count") as usize);
+            rest = after;
+            (path, own)
+        });
+        each.collect()
+    }
+}
+
+fn ints(value: &Value) -> Vec<i64> {
+    value.as_array().expect("a list").iter().map(|v| v.as_i64().expect("an integer")).collect()
+}
+
+/// All cases of a family.
+pub fn cases(family: &str) -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+    let text = std::fs::read_to_string(folder.join(format!("{family}.json"))).expect("a golden");
+    let text: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(text["transformers"], "4.51.3");
+    let mut arrays =
+        read_arrays(&std::fs::read(folder.join(format!("{family}.safetensors"))).expect("arrays"));
+    let cases = text["cases"].as_array().expect("cases").iter().map(|case| {
+        let name = case["name"].as_str().expect("a name").to_owned();
+        Case { arrays: arrays.remove(&name).expect("arrays of the case"), name, text: case.clone() }
+    });
+    cases.collect()
+}
+
+/// The single-precision arrays of a safetensors file, by what stands before and after the dot in their names.
+fn read_arrays(bytes: &[u8]) -> HashMap<String, HashMap<String, Vec<f32>>> {
+    let (length, rest) = bytes.split_at(8);
+    let length = u64::from_le_bytes(length.try_into().expect("eight bytes")) as usize;
+    let header: Value = serde_json::from_slice(&rest[..length]).expect("a header");
+    let mut found: HashMap<String, HashMap<String, Vec<f32>>> = HashMap::new();
+    for (name, entry) in header.as_object().expect("an object").iter().filter(|(n, _)| *n != "__metadata__") {
+        assert_eq!(entry["dtype"], "F32");
+        let at = |i: usize| length + entry["data_offsets"][i].as_u64().expect("an offset") as usize;
+        let elements = rest[at(0)..at(1)].chunks_exact(4);
+        let elements = elements.map(|b| f32::from_le_bytes(b.try_into().expect("four bytes"))).collect();
+        let (case, array) = name.split_once('.').expect("two names");
+        found.entry(case.into()).or_default().insert(array.into(), elements);
+    }
+    found
+}
+
+/// Some elements of tensors laid end to end, as the script takes them.
+pub fn sample(flat: &[f64]) -> Vec<f64> {
+    if flat.len() <= 24 { flat.to_vec() } else { (0..24).map(|i| flat[i * 7919 % flat.len()]).collect() }
+}
