@@ -91,7 +91,7 @@ fn sinusoids(amplitude: f64, n_ctx: usize, d: usize) -> Vec<f32> {
     let value = |position: usize, column: usize| {
         let frequency = 10_000_f64.powf(-((column - column % 2) as f64) / d as f64);
         let angle = position as f64 * frequency;
-        amplitude * if column % 2 == 0 { angle.sin() } else { angle.cos() }
+        amplitude * if column.is_multiple_of(2) { angle.sin() } else { angle.cos() }
     };
     (0..n_ctx).flat_map(|position| (0..d).map(move |column| value(position, column) as f32)).collect()
 }
