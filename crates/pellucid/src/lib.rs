@@ -31,10 +31,11 @@ pub use error::{Error, Result};
 pub use index::Index;
 pub use model::{LoadOptions, Model, tiny_config};
 pub use pellucid_hub::{
-    ChatMessage, ChatOptions, DownloadEvent, DownloadProgress, GenerationConfig, HubEnvironment, Tokenizer,
+    ChatMessage, ChatOptions, DownloadEvent, DownloadProgress, GenerationConfig, HubEnvironment, HubError,
+    HubOptions, Tokenizer,
 };
-pub use pellucid_nn::{ModuleTree, Skeleton, Value};
-pub use pellucid_program::Program;
+pub use pellucid_nn::{ModuleTree, NnError, Parameter, Skeleton, Value};
+pub use pellucid_program::{Program, closest};
 pub use pellucid_runtime::{RunError, RunErrorKind};
 pub use pellucid_tensor::{DType, Engine, Scalar, Tensor};
 pub use proxy::{Operand, Proxy};

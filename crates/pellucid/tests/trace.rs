@@ -33,7 +33,10 @@ fn reading_every_place_leaves_the_logits_bits() {
     let logits = invoke.output("lm_head").save();
     let results = trace.run().unwrap();
     let looked = results.floats(&logits).unwrap();
-    assert_eq!(looked.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), plain.iter().map(|x| x.to_bits()).collect::<Vec<_>>());
+    assert_eq!(
+        looked.iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
+        plain.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+    );
     for s in &saved {
         results.floats(s).unwrap();
     }
@@ -64,7 +67,8 @@ fn a_write_at_the_input_of_a_norm_reaches_the_residual_stream() {
     let attended = invoke.output("transformer.h.1.attn").item(0).save();
     let fed = invoke.output("transformer.h.1.mlp").save();
     let r = trace.run().unwrap();
-    let (after, attended, fed) = (r.floats(&after).unwrap(), r.floats(&attended).unwrap(), r.floats(&fed).unwrap());
+    let (after, attended, fed) =
+        (r.floats(&after).unwrap(), r.floats(&attended).unwrap(), r.floats(&fed).unwrap());
     for ((a, b), c) in after.iter().zip(&attended).zip(&fed) {
         assert!((a - (b + c)).abs() < 1e-6, "the residual stream was not zeroed");
     }

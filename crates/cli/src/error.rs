@@ -1,0 +1,68 @@
+//! What the command reports, and with which exit status.
+
+use std::path::PathBuf;
+
+use pellucid_techniques::TechniqueError;
+
+/// A command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The library or a technique.
+    #[error(transparent)]
+    Technique(#[from] TechniqueError),
+    /// A picture of a kind that cannot be written.
+    #[error("cannot tell from `{}` which kind of picture to write", .path.display())]
+    PictureKind {
+        /// The file asked for.
+        path: PathBuf,
+    },
+    /// A command without a picture was asked for one.
+    #[error("`{command}` draws no picture")]
+    NoPicture {
+        /// The command.
+        command: &'static str,
+    },
+    /// A file could not be written.
+    #[error("cannot write `{}`: {source}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A module that the model does not have.
+    #[error("the model has no module `{path}`")]
+    NoModule {
+        /// The path asked for.
+        path: String,
+        /// The most similar one.
+        closest: Option<String>,
+    },
+}
+
+impl From<pellucid::Error> for CliError {
+    fn from(error: pellucid::Error) -> Self {
+        CliError::Technique(error.into())
+    }
+}
+
+impl From<pellucid::NnError> for CliError {
+    fn from(error: pellucid::NnError) -> Self {
+        pellucid::Error::from(error).into()
+    }
+}
+
+impl CliError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            CliError::Technique(e) => e.hint(),
+            CliError::PictureKind { .. } => Some("end the name in .svg, .png or .html".into()),
+            CliError::NoPicture { .. } => {
+                Some("leave out `--save`; `--json` can be redirected to a file".into())
+            }
+            CliError::NoModule { closest, .. } => closest.as_ref().map(|c| format!("did you mean `{c}`?")),
+            CliError::Write { .. } => None,
+        }
+    }
+}
