@@ -1,14 +1,15 @@
 """What transformers computes for tiny models of every family and layout.
 
 Run by hand with PyTorch 2.6 and transformers 4.51.3; writes `crates/models/tests/goldens/<family>.json` and
-`.safetensors`, which `crates/models/tests/parity.rs` reads. Weights are not stored: both sides draw them from a
+`.safetensors`, which `crates/models/tests/models/parity.rs` reads. Weights are not stored: both sides draw them from a
 weight's name, by splitmix64, as `draw` below says. Attention is the reference's eager one, because its fused attention
 leaves Gemma 2's soft-capping out.
 
 A case holds, for a prompt of token ids: the logits; of every module's output some elements (`sample`); the gradients
 of the difference of two logits at the last position at every block's output; six tokens of greedy continuation with a
 cache; and logits of three left-padded rows at their real positions. The first case of a family holds, too, with what
-arguments each module is called and what it returns, for two unpadded rows.
+arguments each module is called and what it returns, for two unpadded rows. A family holds the printout of the model
+whose configuration names nothing but the family.
 """
 
 import copy
@@ -344,8 +345,11 @@ def main():
             arrays.update({f"{name}.{k}": np.ascontiguousarray(v, dtype=np.float32) for k, v in found.items()})
         header = {"torch": torch.__version__, "transformers": transformers.__version__,
                   "python": platform.python_version(), "numpy": np.__version__}
+        # A configuration that names nothing but its family: shapes only.
+        with torch.device("meta"):
+            plain = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model(family))
+        versions = json.dumps({**header, "defaults": str(plain).split("\n")})[1:-1]
         lines = ",\n".join(json.dumps(c) for c in cases)
-        versions = json.dumps(header)[1:-1]
         (OUT / f"{family}.json").write_text(f'{{{versions}, "cases": [\n{lines}\n]}}\n')
         save_file(arrays, OUT / f"{family}.safetensors", metadata=header)
         print(family, len(cases), sum(a.size for a in arrays.values()))

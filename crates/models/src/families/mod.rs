@@ -60,6 +60,8 @@ pub fn family(config: &Value) -> Result<&'static Family> {
 pub fn build(config: &Value, weights: &mut dyn WeightSource, engine: &Engine) -> Result<Model> {
     let family = family(config)?;
     let config = Config::new(config)?;
+    config.only("is_encoder_decoder", false)?;
+    config.only("pruned_heads", serde_json::json!({}))?;
     let model = (family.build)(&config, weights, engine)?;
     config.finish()?;
     Ok(model)

@@ -1,15 +1,13 @@
 //! Models agree with transformers: logits, every module's output, gradients, continuations, padded batches.
 
-mod support;
-
 use std::rc::Rc;
 
+use crate::goldens::{Case, cases, sample};
+use crate::recorder::Recorder;
+use crate::weights::Drawn;
 use pellucid_models::{FAMILIES, build};
 use pellucid_nn::{KvCache, Model, Value};
 use pellucid_tensor::{DType, Engine, Tensor, grad::grad};
-use support::goldens::{Case, cases, sample};
-use support::recorder::Recorder;
-use support::weights::Drawn;
 
 /// The case's model, with the weights of the script.
 fn model(case: &Case) -> Model {
@@ -39,6 +37,11 @@ fn distance(got: &[f64], expected: &[f32]) -> f64 {
     assert_eq!(got.len(), expected.len());
     let each = got.iter().zip(expected).map(|(&a, &b)| (a - f64::from(b)).abs());
     each.fold(0.0, |worst, d| if d <= worst { worst } else { d })
+}
+
+/// The size of the largest element.
+fn largest(all: &[f32]) -> f64 {
+    all.iter().fold(0.0, |a, b| f64::from(b.abs()).max(a))
 }
 
 /// What the reference's numbers may differ by.
@@ -72,8 +75,8 @@ fn agrees(family: &str) {
         for ((path, tensors), (_, expected)) in recorded.iter().zip(&expected) {
             let flat: Vec<f64> = tensors.iter().flat_map(floats).collect();
             let d = distance(&sample(&flat), expected);
-            let largest = expected.iter().fold(1.0f32, |a, b| a.max(b.abs()));
-            assert!(d <= within * f64::from(largest), "{name}: output of {path} differs by {d}");
+            let size = if case.dtype() == DType::F32 { 1.0 } else { largest(expected).max(1.0) };
+            assert!(d <= within * size, "{name}: output of {path} differs by {d}");
         }
 
         let place = |token: i64| -> Tensor {
@@ -85,8 +88,7 @@ fn agrees(family: &str) {
         let flat: Vec<f64> = gradients.iter().flat_map(|g| floats(g.as_ref().expect("reached"))).collect();
         let expected = case.array("gradients");
         let d = distance(&flat, expected);
-        let largest = expected.iter().fold(1.0f32, |a, b| a.max(b.abs()));
-        assert!(d <= within * f64::from(largest), "{name}: gradients differ by {d}");
+        assert!(d <= within * largest(expected), "{name}: gradients differ by {d}");
     }
 }
 
@@ -151,31 +153,46 @@ fn continuations_with_a_cache_are_those_of_transformers() {
     }
 }
 
+/// Logits after each of two passes with one cache: over `ids`, then over one more token for each row.
+fn two_passes(model: &Model, ids: Tensor, next: Tensor, masks: [Option<Tensor>; 2]) -> [Tensor; 2] {
+    let cache = Rc::new(KvCache::default());
+    let mut passes = [ids, next].into_iter().zip(masks).map(|(ids, mask)| {
+        let output = model.forward(Model::root_args(ids, mask, Some(cache.clone()))).expect("a forward pass");
+        logits(&output)
+    });
+    [passes.next(), passes.next()].map(|logits| logits.expect("two passes"))
+}
+
 #[test]
-fn rows_of_a_padded_batch_are_their_own_single_runs() {
+fn rows_of_a_padded_batch_are_their_own_single_runs_with_a_cache_too() {
     for (name, case) in all_cases() {
         let model = model(&case);
         let rows = case.rows();
         let width = rows.iter().map(Vec::len).max().expect("rows");
-        let pad = |r: &[i64], real: bool| -> Vec<i64> {
-            let own = r.iter().map(|&id| if real { id } else { 1 });
-            std::iter::repeat_n(0, width - r.len()).chain(own).collect()
+        let batch = |of: &dyn Fn(i64) -> i64, extra: usize| -> Tensor {
+            let row = |r: &Vec<i64>| -> Vec<i64> {
+                let own = r.iter().map(|&id| of(id)).chain(std::iter::repeat_n(1, extra));
+                std::iter::repeat_n(0, width - r.len()).chain(own).collect()
+            };
+            let flat = rows.iter().flat_map(row).collect::<Vec<i64>>();
+            model.engine().from_vec(flat, &[rows.len(), width + extra]).expect("a batch")
         };
-        let batch = |real: bool| -> Tensor {
-            let flat = rows.iter().flat_map(|r| pad(r, real)).collect::<Vec<i64>>();
-            model.engine().from_vec(flat, &[rows.len(), width]).expect("a batch")
-        };
-        let together = model.logits(&batch(true), Some(&batch(false))).expect("logits");
+        let next = |n: usize| model.engine().full(&[n, 1], 9, DType::I64);
+        let masks = [Some(batch(&|_| 1, 0)), Some(batch(&|_| 1, 1))];
+        let [together, after] = two_passes(&model, batch(&|id| id, 0), next(rows.len()), masks);
         let expected = case.array("padded");
         for (i, ids) in rows.iter().enumerate() {
-            let own =
-                together.narrow(0, i as i64, 1).and_then(|t| t.narrow(1, -(ids.len() as i64), ids.len()));
-            let own = floats(&own.expect("the row's real positions"));
-            let alone = floats(&model.logits(&row(&model, ids), None).expect("logits"));
-            let alone: Vec<f32> = alone.into_iter().map(|x| x as f32).collect();
-            let d = distance(&own, &alone);
+            let own = |logits: &Tensor, n: usize| -> Vec<f64> {
+                let row = logits.narrow(0, i as i64, 1).and_then(|t| t.narrow(1, -(n as i64), n));
+                floats(&row.expect("the row's real positions"))
+            };
+            let [alone, alone_after] = two_passes(&model, row(&model, ids), next(1), [None, None]);
+            let single = |t: &Tensor| floats(t).into_iter().map(|x| x as f32).collect::<Vec<f32>>();
+            let d = distance(&own(&together, ids.len()), &single(&alone));
             assert!(d <= 2e-6, "{name}: row {i} differs by {d} from its own run");
-            let d = distance(&sample(&own), &expected[i * 24..][..24]);
+            let d = distance(&own(&after, 1), &single(&alone_after));
+            assert!(d <= 2e-6, "{name}: the token after row {i} differs by {d} from its own run");
+            let d = distance(&sample(&own(&together, ids.len())), &expected[i * 24..][..24]);
             assert!(d <= tolerance(case.dtype()), "{name}: row {i} differs by {d} from transformers");
         }
     }

@@ -4,14 +4,14 @@ use pellucid_nn::{Result, WeightSource};
 use pellucid_tensor::{DType, Engine, HostData, Tensor, Value};
 
 /// Uniform draws from splitmix64, started by a name's FNV-1a hash and a seed.
-pub struct Drawn {
-    pub engine: Engine,
-    pub seed: u64,
-    pub dtype: DType,
+pub(crate) struct Drawn {
+    pub(crate) engine: Engine,
+    pub(crate) seed: u64,
+    pub(crate) dtype: DType,
     /// Middle of the weights of norms.
-    pub norm: f32,
+    pub(crate) norm: f32,
     /// Bound on the elements of matrices.
-    pub matrix: f32,
+    pub(crate) matrix: f32,
 }
 
 impl WeightSource for Drawn {

@@ -7,19 +7,19 @@ use pellucid_nn::{Args, Forward, Hooks, Model, ModuleId, Reach, Result, Value};
 use pellucid_tensor::Tensor;
 
 /// A record of one forward pass.
-pub struct Recorder<'a> {
+pub(crate) struct Recorder<'a> {
     model: &'a Model,
     open: RefCell<Vec<String>>,
     /// One line for each call, in the order in which modules return.
-    pub calls: RefCell<Vec<String>>,
+    pub(crate) calls: RefCell<Vec<String>>,
     /// Path and leading tensors of each module's output.
-    pub outputs: RefCell<Vec<(String, Vec<Tensor>)>>,
+    pub(crate) outputs: RefCell<Vec<(String, Vec<Tensor>)>>,
     /// The residual stream after each block, as a place of its own.
-    pub residuals: RefCell<Vec<Tensor>>,
+    pub(crate) residuals: RefCell<Vec<Tensor>>,
 }
 
 impl<'a> Recorder<'a> {
-    pub fn new(model: &'a Model) -> Recorder<'a> {
+    pub(crate) fn new(model: &'a Model) -> Recorder<'a> {
         Recorder {
             model,
             open: RefCell::default(),
@@ -30,7 +30,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// Builds the model's forward pass while recording it.
-    pub fn run(&self, args: Args) -> Result<Value> {
+    pub(crate) fn run(&self, args: Args) -> Result<Value> {
         let pass = Forward { model: self.model, hooks: self, memory: None };
         let root = self.model.layer(self.model.tree().root()).expect("a root");
         let future = std::pin::pin!(pass.call(&**root, args));

@@ -7,56 +7,55 @@ use pellucid_tensor::DType;
 use serde_json::Value;
 
 /// One configuration and what the reference computes with it.
-pub struct Case {
-    pub name: String,
-    pub text: Value,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) text: Value,
     arrays: HashMap<String, Vec<f32>>,
 }
 
 impl Case {
     /// The file of `config.json`.
-    pub fn config(&self) -> &Value {
+    pub(crate) fn config(&self) -> &Value {
         &self.text["config"]
     }
 
     /// Type of the weights.
-    pub fn dtype(&self) -> DType {
+    pub(crate) fn dtype(&self) -> DType {
         if self.text["dtype"] == "bfloat16" { DType::BF16 } else { DType::F32 }
     }
 
     /// Seed of the weights.
-    pub fn seed(&self) -> u64 {
+    pub(crate) fn seed(&self) -> u64 {
         self.text["seed"].as_u64().expect("a seed")
     }
 
     /// The prompt.
-    pub fn ids(&self) -> Vec<i64> {
+    pub(crate) fn ids(&self) -> Vec<i64> {
         ints(&self.text["ids"])
     }
 
     /// Rows of the padded batch, without their padding.
-    pub fn rows(&self) -> Vec<Vec<i64>> {
+    pub(crate) fn rows(&self) -> Vec<Vec<i64>> {
         self.text["rows"].as_array().expect("rows").iter().map(ints).collect()
     }
 
     /// The greedy continuation of the prompt.
-    pub fn greedy(&self) -> Vec<i64> {
+    pub(crate) fn greedy(&self) -> Vec<i64> {
         ints(&self.text["greedy"])
     }
 
-    /// Lines of the reference's printout.
-    pub fn lines(&self, field: &str) -> Vec<String> {
-        let text = |v: &Value| v.as_str().expect("a text").to_owned();
-        self.text[field].as_array().map(|a| a.iter().map(text).collect()).unwrap_or_default()
+    /// The lines of a field.
+    pub(crate) fn lines(&self, field: &str) -> Vec<String> {
+        lines(&self.text[field])
     }
 
     /// An array by name.
-    pub fn array(&self, name: &str) -> &[f32] {
+    pub(crate) fn array(&self, name: &str) -> &[f32] {
         &self.arrays[name]
     }
 
     /// Every module that is called, and some elements of its output.
-    pub fn outputs(&self) -> Vec<(String, &[f32])> {
+    pub(crate) fn outputs(&self) -> Vec<(String, &[f32])> {
         let mut rest = self.array("outputs");
         let modules = self.text["modules"].as_array().expect("modules");
         let each = modules.iter().map(|module| {
@@ -69,18 +68,32 @@ impl Case {
     }
 }
 
+/// A list of texts.
+pub(crate) fn lines(value: &Value) -> Vec<String> {
+    let text = |v: &Value| v.as_str().expect("a text").to_owned();
+    value.as_array().expect("a list").iter().map(text).collect()
+}
+
 fn ints(value: &Value) -> Vec<i64> {
     value.as_array().expect("a list").iter().map(|v| v.as_i64().expect("an integer")).collect()
 }
 
-/// All cases of a family.
-pub fn cases(family: &str) -> Vec<Case> {
+fn file(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
-    let text = std::fs::read_to_string(folder.join(format!("{family}.json"))).expect("a golden");
-    let text: Value = serde_json::from_str(&text).expect("JSON");
+    std::fs::read(folder.join(name)).expect("a golden")
+}
+
+/// The text of a family's goldens.
+pub(crate) fn text(family: &str) -> Value {
+    let text: Value = serde_json::from_slice(&file(&format!("{family}.json"))).expect("JSON");
     assert_eq!(text["transformers"], "4.51.3");
-    let mut arrays =
-        read_arrays(&std::fs::read(folder.join(format!("{family}.safetensors"))).expect("arrays"));
+    text
+}
+
+/// All cases of a family.
+pub(crate) fn cases(family: &str) -> Vec<Case> {
+    let text = text(family);
+    let mut arrays = read_arrays(&file(&format!("{family}.safetensors")));
     let cases = text["cases"].as_array().expect("cases").iter().map(|case| {
         let name = case["name"].as_str().expect("a name").to_owned();
         Case { arrays: arrays.remove(&name).expect("arrays of the case"), name, text: case.clone() }
@@ -106,6 +119,6 @@ fn read_arrays(bytes: &[u8]) -> HashMap<String, HashMap<String, Vec<f32>>> {
 }
 
 /// Some elements of tensors laid end to end, as the script takes them.
-pub fn sample(flat: &[f64]) -> Vec<f64> {
+pub(crate) fn sample(flat: &[f64]) -> Vec<f64> {
     if flat.len() <= 24 { flat.to_vec() } else { (0..24).map(|i| flat[i * 7919 % flat.len()]).collect() }
 }

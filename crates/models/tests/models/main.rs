@@ -1,0 +1,8 @@
+//! Every family, compared with transformers 4.51.3 and asked for what it cannot do.
+
+mod configurations;
+mod goldens;
+mod inputs;
+mod parity;
+mod recorder;
+mod weights;
