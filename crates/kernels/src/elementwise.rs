@@ -109,8 +109,18 @@ enum Left<'a> {
 #[inline(always)]
 fn map(left: &Left<'_>, dst: &mut [f32], f: impl Fn(f32) -> f32 + Copy) {
     match left {
-        Left::Same => dst.iter_mut().for_each(|d| *d = f(*d)),
-        Left::Other(src) => dst.iter_mut().zip(*src).for_each(|(d, &s)| *d = f(s)),
+        Left::Same => {
+            for d in dst {
+                *d = f(*d);
+            }
+        }
+        Left::Other(src) => {
+            let n = dst.len();
+            let src = &src[..n];
+            for i in 0..n {
+                dst[i] = f(src[i]);
+            }
+        }
     }
 }
 
@@ -173,20 +183,50 @@ enum Right<'a> {
     Scalar(f32),
 }
 
+/// Loops and not iterator adapters: what an adapter calls may stay outside, compiled without the level's instructions.
 #[inline(always)]
 fn zip(left: &Left<'_>, right: Right<'_>, dst: &mut [f32], f: impl Fn(f32, f32) -> f32 + Copy) {
+    let n = dst.len();
     match (left, right) {
         (Left::Same, Right::Slice(b)) => {
-            dst.iter_mut().zip(b).for_each(|(d, &b)| *d = f(*d, b));
+            let b = &b[..n];
+            for i in 0..n {
+                dst[i] = f(dst[i], b[i]);
+            }
         }
-        (Left::Same, Right::Scalar(b)) => dst.iter_mut().for_each(|d| *d = f(*d, b)),
+        (Left::Same, Right::Scalar(b)) => {
+            for d in dst {
+                *d = f(*d, b);
+            }
+        }
         (Left::Other(a), Right::Slice(b)) => {
-            dst.iter_mut().zip(*a).zip(b).for_each(|((d, &a), &b)| *d = f(a, b));
+            let (a, b) = (&a[..n], &b[..n]);
+            for i in 0..n {
+                dst[i] = f(a[i], b[i]);
+            }
         }
         (Left::Other(a), Right::Scalar(b)) => {
-            dst.iter_mut().zip(*a).for_each(|(d, &a)| *d = f(a, b));
+            let a = &a[..n];
+            for i in 0..n {
+                dst[i] = f(a[i], b);
+            }
         }
     }
+}
+
+#[inline(always)]
+fn gelu_tanh_backward(x: f32, g: f32) -> f32 {
+    g * math::gelu_tanh_derivative(x)
+}
+
+#[inline(always)]
+fn gelu_erf_backward(x: f32, g: f32) -> f32 {
+    g * math::gelu_erf_derivative(x)
+}
+
+#[inline(always)]
+fn silu_backward(x: f32, g: f32) -> f32 {
+    g * math::silu_derivative(x)
 }
 
 multiversion! {
@@ -201,13 +241,9 @@ multiversion! {
             BinaryKind::Max => zip(left, right, dst, math::max),
             BinaryKind::Min => zip(left, right, dst, math::min),
             BinaryKind::Pow => zip(left, right, dst, f32::powf),
-            BinaryKind::GeluTanhBackward => {
-                zip(left, right, dst, |x, g| g * math::gelu_tanh_derivative(x));
-            }
-            BinaryKind::GeluErfBackward => {
-                zip(left, right, dst, |x, g| g * math::gelu_erf_derivative(x));
-            }
-            BinaryKind::SiluBackward => zip(left, right, dst, |x, g| g * math::silu_derivative(x)),
+            BinaryKind::GeluTanhBackward => zip(left, right, dst, gelu_tanh_backward),
+            BinaryKind::GeluErfBackward => zip(left, right, dst, gelu_erf_backward),
+            BinaryKind::SiluBackward => zip(left, right, dst, silu_backward),
             BinaryKind::ReluBackward => zip(left, right, dst, |x, g| if x > 0.0 { g } else { 0.0 }),
             BinaryKind::TanhBackward => zip(left, right, dst, |y, g| g * (-y).mul_add(y, 1.0)),
             BinaryKind::SigmoidBackward => zip(left, right, dst, |y, g| g * (y * (1.0 - y))),
