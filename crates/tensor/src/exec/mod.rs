@@ -12,6 +12,9 @@ mod product;
 mod reduce;
 mod rows;
 mod strided;
+mod summary;
+#[cfg(test)]
+mod tests;
 mod tiles;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +32,7 @@ use crate::value::Value;
 pub(crate) use packed::PackedWeights;
 pub(crate) use strided::copy_strided;
 pub use strided::reshape_strides;
+pub use summary::{PlanStep, PlanSummary};
 
 /// Which rewrites the planner applies; each can be switched off for tests and for bug hunting.
 ///

@@ -224,13 +224,7 @@ impl Patches {
     }
 }
 
-/// Bytes moved and multiply-adds done, for estimates.
-pub(super) fn flops(product: &Tensor) -> u64 {
-    let k = product.inputs()[0].dims().last().copied().unwrap_or(0);
-    2 * product.numel() as u64 * k as u64
-}
-
-/// Row-major strides of the heads of an attention output that lies as `[batch, seq, n_heads, d_value]`, so that joining
+/// An undefined value for an attention output that lies as `[batch, seq, n_heads, d_value]`, so that joining
 /// the heads copies nothing.
 pub(super) fn heads_last(dims: &[usize]) -> Value {
     let [b, h, s, d] = [dims[0], dims[1], dims[2], dims[3]];
