@@ -275,7 +275,7 @@ FAMILIES = {
             "original_max_position_embeddings": 64}),
         "yarn": dict(rope_theta=50.0, head_dim=8, rope_scaling={"rope_type": "yarn", "factor": 4.0}),
         "yarn_of_context": dict(rope_theta=50.0, head_dim=8, rope_scaling={
-            "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 4.0,
+            "rope_type": "yarn", "factor": 3.0, "original_max_position_embeddings": 16, "beta_fast": 4.0,
             "beta_slow": 0.5}),
         "yarn_mscale": dict(rope_scaling={
             "rope_type": "yarn", "factor": 4.0, "mscale": 0.7, "mscale_all_dim": 1.3}),
@@ -304,7 +304,7 @@ FAMILIES = {
         "window": dict(sliding_window=5, use_sliding_window=True, max_window_layers=1),
         "unused_window": dict(sliding_window=5, use_sliding_window=False),
         "without_window": dict(sliding_window=None),
-        "yarn": dict(rope_scaling={"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}),
+        "yarn": dict(rope_scaling={"type": "yarn", "factor": 3.0, "original_max_position_embeddings": 16}),
         "bf16": {},
     }),
     "gemma2": (GEMMA2, {
@@ -351,7 +351,7 @@ def main():
         versions = json.dumps({**header, "defaults": str(plain).split("\n")})[1:-1]
         lines = ",\n".join(json.dumps(c) for c in cases)
         (OUT / f"{family}.json").write_text(f'{{{versions}, "cases": [\n{lines}\n]}}\n')
-        save_file(arrays, OUT / f"{family}.safetensors", metadata=header)
+        save_file(arrays, OUT / f"{family}.safetensors")
         print(family, len(cases), sum(a.size for a in arrays.values()))
 
 

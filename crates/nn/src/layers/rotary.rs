@@ -240,3 +240,46 @@ impl RotaryEmbedding {
 }
 
 crate::layer!(RotaryEmbedding);
+
+#[cfg(test)]
+mod tests {
+    use pellucid_tensor::Engine;
+
+    use super::*;
+
+    fn angles(scaling: RotaryScaling, precision: DType) -> RotaryAngles {
+        RotaryAngles { d_rotary: 12, theta: 10_000.0, scaling, precision }
+    }
+
+    // As PyTorch 2.6 computes `1.0 / (10000 ** (torch.arange(0, 12, 2) / 12))` under each default type.
+    #[test]
+    fn frequencies_in_half_precision_are_rounded_at_every_step() {
+        let (bf16, _) = angles(RotaryScaling::Default, DType::BF16).frequencies(0);
+        assert_eq!(bf16[1..4], [0.214_843_75, 0.046_142_578, 0.010_009_766]);
+        assert_eq!(bf16[4..], [0.002_120_971_7, 0.000_469_207_76]);
+        let (f16, _) = angles(RotaryScaling::Default, DType::F16).frequencies(0);
+        assert_eq!(f16[1..4], [0.215_454_1, 0.046_447_754, 0.010_002_136]);
+        assert_eq!(f16[4..], [0.002_157_211_3, 0.000_463_485_72]);
+    }
+
+    #[test]
+    fn rows_of_different_lengths_have_the_frequencies_of_their_own() {
+        let engine = Engine::new();
+        let scaling = RotaryScaling::Dynamic { factor: 2.0, original: 4 };
+        let angles = angles(scaling, DType::F32);
+        let together = engine.from_vec(vec![0i64, 0, 0, 1, 0, 1, 2, 9], &[2, 4]).unwrap();
+        let (cos, sin) = angles.at(&together, DType::F32).unwrap();
+        for (row, len) in [(0, 2), (1, 10)] {
+            let position = [1i64, 9][row as usize];
+            let (frequencies, _) = angles.frequencies(len);
+            let last = |t: &Tensor| {
+                let row = t.narrow(0, row, 1).unwrap();
+                row.narrow(1, -1, 1).unwrap().to_vec::<f32>().unwrap()
+            };
+            for ((c, s), f) in last(&cos).iter().zip(last(&sin)).zip(frequencies) {
+                let angle = f * position as f32;
+                assert!((c - angle.cos()).abs() < 1e-6 && (s - angle.sin()).abs() < 1e-6);
+            }
+        }
+    }
+}
