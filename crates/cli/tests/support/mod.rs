@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The root of the repository.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
     root.expect("this crate lies two folders below the root").to_owned()
 }
@@ -12,7 +12,7 @@ pub fn root() -> PathBuf {
 /// The paths of all files that are or could be committed, relative to the root, with `/` between folders.
 ///
 /// Git knows them; where the code was unpacked from an archive, they are all files outside `target` and hidden folders.
-pub fn files() -> Vec<String> {
+pub(crate) fn files() -> Vec<String> {
     let root = root();
     let listed = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
@@ -33,7 +33,7 @@ pub fn files() -> Vec<String> {
 }
 
 /// The text of a file of the repository, or nothing if it is not text.
-pub fn text(file: &str) -> Option<String> {
+pub(crate) fn text(file: &str) -> Option<String> {
     let bytes = std::fs::read(root().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
     String::from_utf8(bytes).ok().filter(|t| !t.contains('\0'))
 }
