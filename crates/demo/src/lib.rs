@@ -4,7 +4,7 @@
 //! facts, indirect objects, in-context pairs, copying, agreement and little stories. This crate owns the corpus
 //! ([`corpus`]), what the corpus never shows ([`split`]), the questions asked afterwards ([`evaluation()`]), the tokenizer
 //! ([`train_tokenizer`]), the blocks of tokens ([`training_batches`]), the weights training starts from ([`initial_weights`]) and the numbers of the run ([`Recipe`]).
-//! It knows no tensors; whoever trains brings the engine.
+//! [`train`] runs it.
 
 mod batches;
 mod card;
@@ -16,6 +16,7 @@ mod recipe;
 mod rng;
 pub mod split;
 mod tokenizer;
+mod train;
 
 pub use batches::{Batch, Batches, training_batches};
 pub use card::{Accuracy, Outcome, TrainingRun, accuracies, model_card};
@@ -25,3 +26,4 @@ pub use recipe::Recipe;
 pub use rng::Rng;
 pub use split::HeldOut;
 pub use tokenizer::{END_OF_TEXT, TokenizerError, encode, train_tokenizer, write_tokenizer};
+pub use train::{Curve, CurvePoint, Measured, Progress, TrainError, TrainOptions, TrainReport, train};
