@@ -1,6 +1,7 @@
 //! Times a GPT-2 block of width 768, forward and with gradients, for several numbers of rows.
 //!
-//! `cargo run --release -p pellucid-tensor --example block_speed [-- rows...]`
+//! `cargo run --release -p pellucid-tensor --example block_speed [-- rows...]`, or `-- model` for a whole GPT-2's planning
+//! time and memory, and an optimiser's step.
 //!
 //! Times are processor time of the calling thread, with one thread at work, so that they hold on a busy machine.
 
@@ -91,12 +92,83 @@ fn average(runs: usize, mut run: impl FnMut(usize) -> Result<()>) -> Result<f64>
     Ok((now() - start) / runs as f64)
 }
 
+/// Planning time and memory of twelve blocks with logits over 182 sequences of 15 tokens, and a step of AdamW.
+fn model(engine: &Engine, block: &Block) -> Result<()> {
+    const VOCAB: usize = 50_257;
+    let (wte, wpe) = (weight(engine, &[VOCAB, D], 50), weight(engine, &[1024, D], 51));
+    let ids: Vec<i64> = (0..182 * 15).map(|i| i * 7919 % VOCAB as i64).collect();
+    let ids = engine.from_vec(ids, &[182, 15])?;
+    let start = Instant::now();
+    let mut x = wte
+        .index_select(0, &ids.reshape(&[-1])?)?
+        .reshape(&[182, 15, D as i64])?
+        .add(&wpe.narrow(0, 0, 15)?)?;
+    for _ in 0..12 {
+        x = block.forward(&x)?;
+    }
+    let logits = x.layer_norm(Some(&block.weights[0]), Some(&block.weights[1]), 1e-5)?.linear(&wte, None)?;
+    let built = start.elapsed();
+    let targets = [logits];
+    let plan = engine.plan(&targets);
+    let start = Instant::now();
+    for _ in 0..100 {
+        engine.plan(&targets);
+    }
+    println!("{} operations built in {built:?}, planned and told in {:?}", plan.nodes, start.elapsed() / 100);
+    engine.eval(&[block.forward(&x.narrow(0, 0, 1)?.detach()?)?])?;
+    let before = pellucid_kernels::memory::current_bytes();
+    pellucid_kernels::memory::reset_peak();
+    let start = now();
+    engine.eval(&targets)?;
+    let seconds = now() - start;
+    let peak = pellucid_kernels::memory::peak_bytes() - before;
+    println!(
+        "{seconds:.2} s, {:.1} GFLOP/s; {} MB at the peak ({} MB estimated), {} MB of panels",
+        plan.flops as f64 / seconds * 1e-9,
+        peak >> 20,
+        plan.peak_bytes_estimate >> 20,
+        engine.packed_bytes() >> 20,
+    );
+
+    // A graph of many small operations: what a node costs beside its arithmetic.
+    let count = 400;
+    let (row, column) = (weight(engine, &[4], 60), weight(engine, &[4], 61));
+    let seconds = average(200, |i| {
+        let mut x = row.mul_scalar(i as f64)?;
+        for _ in 0..count / 4 {
+            x = x.add(&column)?.softmax(-1)?.reshape(&[2, 2])?.reshape(&[4])?.tanh()?;
+        }
+        x.eval().map(drop)
+    })?;
+    println!("{:.2} us per node, built, planned and computed", seconds * 1e6 / f64::from(count));
+
+    let n = 16_000_000;
+    let [p, g, m, v] = [1, 2, 3, 4].map(|seed| weight(engine, &[n], seed).abs());
+    let (p, g, m, v) = (p?.detach()?, g?.detach()?, m?.detach()?, v?.detach()?);
+    for (how, chains) in [("in chains", true), ("one by one", false)] {
+        engine.set_rewrites(pellucid_tensor::Rewrites { chains, ..engine.rewrites() });
+        let seconds = average(5, |i| {
+            let rate = 1e-3 + i as f64;
+            let m = m.mul_scalar(0.9)?.add(&g.mul_scalar(0.1)?)?;
+            let v = v.mul_scalar(0.999)?.add(&g.mul(&g)?.mul_scalar(0.001)?)?;
+            let root = v.mul_scalar(1.5)?.sqrt()?.add_scalar(1e-8)?;
+            let step = m.mul_scalar(1.1)?.div(&root)?.mul_scalar(rate)?;
+            engine.eval(&[p.mul_scalar(1.0 - rate)?.sub(&step)?, m, v])
+        })?;
+        println!("AdamW {how}: {:.2} ns per parameter", seconds * 1e9 / n as f64);
+    }
+    Ok(())
+}
+
 fn main() -> Result<()> {
+    pellucid_kernels::threads::set_threads(1);
     let engine = Engine::new();
     let block = Block::new(&engine);
+    if std::env::args().any(|a| a == "model") {
+        return model(&engine, &block);
+    }
     let asked: Vec<usize> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
     let sizes = if asked.is_empty() { vec![1, 10, 120, 2730] } else { asked };
-    pellucid_kernels::threads::set_threads(1);
     for rows in sizes {
         let seq = if rows > 120 { 15 } else { rows };
         let dims = [rows / seq, seq, D];

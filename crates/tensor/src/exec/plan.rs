@@ -155,7 +155,9 @@ impl<'a> Plan<'a> {
     /// The only reader of a value that nobody asked for, if it runs soon after `first`.
     fn only_user(&self, users: &Users, i: usize, first: usize) -> Option<usize> {
         let user = users.user[i] as usize;
-        let lone = users.count[i] == 1 && !self.wanted[i] && self.work[i] == Work::Node;
+        // A sum of two products belongs to the first of them.
+        let free = self.work[i] == Work::Node && self.work[user] == Work::Node;
+        let lone = users.count[i] == 1 && !self.wanted[i] && free;
         (lone && users.rank[user] - users.rank[first] <= REACH).then_some(user)
     }
 

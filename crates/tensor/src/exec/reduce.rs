@@ -251,16 +251,13 @@ fn positions<T: Element + PartialOrd>(largest: bool, axis: usize, x: &Value, dim
 }
 
 pub(super) fn scan(op: ScanOp, axis: usize, x: &Value) -> Option<Value> {
-    fn running<T: Element, A: Copy>(
+    fn running<T: Element, A: Copy + Sync>(
         x: &Value,
         axis: usize,
         first: A,
         step: impl Fn(A, T) -> A + Sync,
         last: impl Fn(A) -> T + Sync,
-    ) -> Value
-    where
-        A: Sync,
-    {
+    ) -> Value {
         let x = x.contiguous();
         let (size, inner) = (x.dims()[axis], numel(&x.dims()[axis + 1..]));
         let mut out = super::result_like(&x);
