@@ -37,7 +37,7 @@ pub fn reshape_strides(dims: &[usize], strides: &[isize], to: &[usize]) -> Optio
             run = run.checked_sub(1)?;
             (left, stride) = runs[run];
         }
-        if left % to[i] != 0 {
+        if !left.is_multiple_of(to[i]) {
             return None;
         }
         out[i] = stride;

@@ -65,6 +65,19 @@ fn gpt2_block(e: &Engine, dtype: DType) -> Result<Vec<Tensor>> {
     Ok(asked)
 }
 
+/// Sums of products, as in blocks whose attention and feed-forward stand side by side, and in their gradients.
+fn parallel_block(e: &Engine, dtype: DType) -> Result<Vec<Tensor>> {
+    let w = |dims: &[usize], seed| leaf(e, dims, seed).cast(dtype);
+    let (x, y) = (w(&[2, 5, 16], 1), w(&[2, 5, 16], 2));
+    let (w1, b1, w2, b2) = (w(&[16, 16], 3), w(&[16], 4), w(&[16, 16], 5), w(&[16], 6));
+    let sum = x.linear(&w1, Some(&b1))?.add(&y.linear(&w2, Some(&b2))?)?.add(&x)?;
+    let bare = x.matmul(&w2)?.add(&x.matmul(&w1)?)?;
+    let loss = sum.mul(&bare)?.mean(&[], false)?;
+    let mut asked = vec![sum, bare];
+    asked.extend(grad(&loss, &[x, y])?.into_iter().flatten());
+    Ok(asked)
+}
+
 /// A gated block as in Llama: grouped heads, rotary positions, RMS norm.
 fn llama_block(e: &Engine, dtype: DType) -> Result<Vec<Tensor>> {
     let d = 16usize;
@@ -112,7 +125,7 @@ fn odds_and_ends(e: &Engine, dtype: DType) -> Result<Vec<Tensor>> {
 }
 
 const GRAPHS: [(&str, Build); 3] =
-    [("gpt2 block", gpt2_block), ("llama block", llama_block), ("odds and ends", odds_and_ends)];
+    [("gpt2 block", gpt2_block), ("parallel block", parallel_block), ("llama block", llama_block), ("odds and ends", odds_and_ends)];
 
 /// Every value as bytes, row-major.
 fn values(build: Build, dtype: DType, rewrites: Rewrites) -> Vec<Value> {
