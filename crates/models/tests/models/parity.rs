@@ -7,7 +7,7 @@ use crate::recorder::Recorder;
 use crate::weights::Drawn;
 use pellucid_models::{FAMILIES, build};
 use pellucid_nn::{KvCache, Model, Value};
-use pellucid_tensor::{DType, Engine, Tensor, grad::grad};
+use pellucid_tensor::{DType, Engine, Rewrites, Tensor, grad::grad};
 
 /// The case's model, with the weights of the script.
 fn model(case: &Case) -> Model {
@@ -49,11 +49,14 @@ fn tolerance(dtype: DType) -> f64 {
     if dtype == DType::F32 { 1e-4 } else { 3e-2 }
 }
 
-/// Compares logits, outputs of all modules, and gradients at all blocks.
+/// Compares logits, outputs of all modules, and gradients at all blocks, with and without the planner's rewrites.
 fn agrees(family: &str) {
-    for case in cases(family) {
+    let plain = cases(family).into_iter().map(|case| (case, Rewrites::OFF));
+    for (case, rewrites) in plain.chain(cases(family).into_iter().map(|case| (case, Rewrites::default()))) {
         let model = model(&case);
-        let name = format!("{family} {}", case.name);
+        model.engine().set_rewrites(rewrites);
+        let rewritten = if rewrites == Rewrites::OFF { "plain" } else { "rewritten" };
+        let name = format!("{family} {} {rewritten}", case.name);
         let within = tolerance(case.dtype());
         let recorder = Recorder::new(&model);
         let ids = row(&model, &case.ids());
