@@ -7,37 +7,37 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Look inside a language model, change what it computes, and see why it does what it does.
 #[derive(Debug, Parser)]
 #[command(name = "pellucid", version, about, max_term_width = 100, arg_required_else_help = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// How results are shown.
 #[derive(Debug, Args)]
-pub struct OutputArgs {
+pub(crate) struct OutputArgs {
     /// Print the result as JSON, for other programs
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(crate) json: bool,
 
     /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorChoice,
+    pub(crate) color: ColorChoice,
 
     /// Width of the output in columns [default: the terminal's, else 100]
     #[arg(long, global = true, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(20..=1000))]
-    pub width: Option<u16>,
+    pub(crate) width: Option<u16>,
 
     /// Also write the picture to a file: .svg, .png or .html
     #[arg(long, global = true, value_name = "FILE")]
-    pub save: Option<PathBuf>,
+    pub(crate) save: Option<PathBuf>,
 }
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ColorChoice {
+pub(crate) enum ColorChoice {
     /// If the output is a terminal that shows it
     Auto,
     /// Always
@@ -48,23 +48,23 @@ pub enum ColorChoice {
 
 /// Which model, and how it is loaded.
 #[derive(Debug, Args)]
-pub struct ModelArgs {
+pub(crate) struct ModelArgs {
     /// `demo` (ships with the program), a folder, or a Hugging Face id such as `openai-community/gpt2`
     #[arg(long, short, value_name = "MODEL", default_value = "demo")]
-    pub model: String,
+    pub(crate) model: String,
 
     /// Type that weights are converted to
     #[arg(long, value_name = "TYPE", default_value = "float32")]
-    pub dtype: WeightType,
+    pub(crate) dtype: WeightType,
 
     /// Branch, tag or commit of a model on the hub
     #[arg(long, value_name = "REVISION")]
-    pub revision: Option<String>,
+    pub(crate) revision: Option<String>,
 }
 
 /// Element type of the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum WeightType {
+pub(crate) enum WeightType {
     /// Single precision, as transformers does by default
     Float32,
     /// Half the memory, less precise
@@ -75,12 +75,14 @@ pub enum WeightType {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     Lens(LensArgs),
     Patch(PatchArgs),
     Attention(AttentionArgs),
     Generate(GenerateArgs),
     Inspect(InspectArgs),
+    Bench(BenchArgs),
+    Train(TrainArgs),
     Completions(CompletionArgs),
 }
 
@@ -90,16 +92,16 @@ pub enum Command {
   pellucid lens \"The Eiffel Tower is in the city of\"
   pellucid lens \"The capital of France is\" --save lens.svg
   pellucid lens \"Hello\" --model openai-community/gpt2 --json")]
-pub struct LensArgs {
+pub(crate) struct LensArgs {
     /// The text to look at
-    pub prompt: String,
+    pub(crate) prompt: String,
 
     #[command(flatten)]
-    pub model: ModelArgs,
+    pub(crate) model: ModelArgs,
 
     /// Guesses kept for each cell, in tooltips and JSON
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub top: u16,
+    pub(crate) top: u16,
 }
 
 /// Find the places that carry an answer (activation patching)
@@ -108,32 +110,32 @@ pub struct LensArgs {
   pellucid patch \"The Eiffel Tower is in the city of\" \"The Colosseum is in the city of\"
   pellucid patch CLEAN CORRUPTED --answer \" Paris\" --foil \" Rome\" --site heads
   pellucid patch CLEAN CORRUPTED --save patching.png")]
-pub struct PatchArgs {
+pub(crate) struct PatchArgs {
     /// The prompt whose activations are put in
-    pub clean: String,
+    pub(crate) clean: String,
 
     /// The prompt that is run with them; as many tokens as the clean one
-    pub corrupted: String,
+    pub(crate) corrupted: String,
 
     #[command(flatten)]
-    pub model: ModelArgs,
+    pub(crate) model: ModelArgs,
 
     /// What is patched
     #[arg(long, value_name = "SITE", default_value = "residual")]
-    pub site: Site,
+    pub(crate) site: Site,
 
     /// The clean prompt's answer, one token [default: the model's own]
     #[arg(long, value_name = "TOKEN")]
-    pub answer: Option<String>,
+    pub(crate) answer: Option<String>,
 
     /// The corrupted prompt's answer, one token [default: the model's own]
     #[arg(long, value_name = "TOKEN")]
-    pub foil: Option<String>,
+    pub(crate) foil: Option<String>,
 }
 
 /// What is patched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Site {
+pub(crate) enum Site {
     /// The residual stream after each block, at each token
     Residual,
     /// The attention output of each block, at each token
@@ -149,36 +151,36 @@ pub enum Site {
 #[command(after_help = "Examples:
   pellucid attention \"the cat sat on the mat and the cat\" --layer 2
   pellucid attention \"When Mary and John went to the store, John gave a drink to\" --layer 4 --head 1")]
-pub struct AttentionArgs {
+pub(crate) struct AttentionArgs {
     /// The text to look at
-    pub prompt: String,
+    pub(crate) prompt: String,
 
     #[command(flatten)]
-    pub model: ModelArgs,
+    pub(crate) model: ModelArgs,
 
     /// The layer
     #[arg(long, short, value_name = "N")]
-    pub layer: usize,
+    pub(crate) layer: usize,
 
     /// The head [default: all of the layer]
     #[arg(long, value_name = "N")]
-    pub head: Option<usize>,
+    pub(crate) head: Option<usize>,
 }
 
 /// Continue a text with the likeliest tokens
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pellucid generate \"Once upon a time\" --max-new-tokens 40")]
-pub struct GenerateArgs {
+pub(crate) struct GenerateArgs {
     /// The text to continue
-    pub prompt: String,
+    pub(crate) prompt: String,
 
     #[command(flatten)]
-    pub model: ModelArgs,
+    pub(crate) model: ModelArgs,
 
     /// Tokens to add at most
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_new_tokens: u32,
+    pub(crate) max_new_tokens: u32,
 }
 
 /// Show the module tree with shapes and parameters
@@ -187,25 +189,117 @@ pub struct GenerateArgs {
   pellucid inspect
   pellucid inspect --model meta-llama/Llama-3.1-70B --skeleton
   pellucid inspect --module transformer.h.0 --shapes")]
-pub struct InspectArgs {
+pub(crate) struct InspectArgs {
     #[command(flatten)]
-    pub model: ModelArgs,
+    pub(crate) model: ModelArgs,
 
     /// Read config.json alone: no weights are needed
     #[arg(long)]
-    pub skeleton: bool,
+    pub(crate) skeleton: bool,
 
     /// Show this part of the tree only
     #[arg(long, value_name = "PATH")]
-    pub module: Option<String>,
+    pub(crate) module: Option<String>,
 
     /// Show the shape of each module's output for a prompt of some tokens
     #[arg(long)]
-    pub shapes: bool,
+    pub(crate) shapes: bool,
 
     /// Print the tree as PyTorch does
     #[arg(long)]
-    pub print: bool,
+    pub(crate) print: bool,
+}
+
+/// Measure the speed of a model on this machine
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pellucid bench
+  pellucid bench --model FOLDER --tasks forward-8x15,decode --repeats 20 --json")]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    /// What to measure
+    #[arg(long, value_name = "TASKS", value_delimiter = ',', default_values_t = BenchTask::ALL)]
+    pub(crate) tasks: Vec<BenchTask>,
+
+    /// How often each task is measured; the tasks take turns
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) repeats: u32,
+
+    /// Threads to compute with [default: all of the machine's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+}
+
+/// A thing to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchTask {
+    /// Build the graph of one forward pass of 10 tokens, computing nothing
+    #[value(name = "build")]
+    Build,
+    /// Build a second one that differs in the last layer
+    #[value(name = "build-variant")]
+    BuildVariant,
+    /// Logits of 1 prompt of 10 tokens
+    #[value(name = "forward-1x10")]
+    Forward1x10,
+    /// Logits of 8 prompts of 15 tokens
+    #[value(name = "forward-8x15")]
+    Forward8x15,
+    /// Logits of 182 prompts of 15 tokens
+    #[value(name = "forward-182x15")]
+    Forward182x15,
+    /// One token after a prompt of 15, with a cache
+    #[value(name = "decode")]
+    Decode,
+}
+
+impl BenchTask {
+    const ALL: [BenchTask; 6] = [
+        BenchTask::Build,
+        BenchTask::BuildVariant,
+        BenchTask::Forward1x10,
+        BenchTask::Forward8x15,
+        BenchTask::Forward182x15,
+        BenchTask::Decode,
+    ];
+}
+
+impl std::fmt::Display for BenchTask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |v| v.get_name()))
+    }
+}
+
+/// Train a model from its recipe
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pellucid train demo --out my-demo
+  pellucid train demo --out quick-demo --steps 500")]
+pub(crate) struct TrainArgs {
+    /// What to train
+    pub(crate) recipe: RecipeName,
+
+    /// Folder to write the model to; it must be new
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: PathBuf,
+
+    /// Steps of the optimiser [default: the recipe's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) steps: Option<u64>,
+
+    /// Seed of weights and corpus [default: the recipe's]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+/// A recipe that ships with the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RecipeName {
+    /// The demo model
+    Demo,
 }
 
 /// Print the completion script of a shell
@@ -213,7 +307,7 @@ pub struct InspectArgs {
 #[command(after_help = "Examples:
   pellucid completions bash > /etc/bash_completion.d/pellucid
   pellucid completions zsh > ~/.zfunc/_pellucid")]
-pub struct CompletionArgs {
+pub(crate) struct CompletionArgs {
     /// The shell
-    pub shell: clap_complete::Shell,
+    pub(crate) shell: clap_complete::Shell,
 }

@@ -6,7 +6,7 @@ use pellucid_techniques::TechniqueError;
 
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
-pub enum CliError {
+pub(crate) enum CliError {
     /// The library or a technique.
     #[error(transparent)]
     Technique(#[from] TechniqueError),
@@ -30,6 +30,9 @@ pub enum CliError {
         /// Why.
         source: std::io::Error,
     },
+    /// Training failed or was interrupted.
+    #[error(transparent)]
+    Train(#[from] pellucid_demo::TrainError),
     /// A module that the model does not have.
     #[error("the model has no module `{path}`")]
     NoModule {
@@ -54,7 +57,7 @@ impl From<pellucid::NnError> for CliError {
 
 impl CliError {
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             CliError::Technique(e) => e.hint(),
             CliError::PictureKind { .. } => Some("end the name in .svg, .png or .html".into()),
@@ -62,6 +65,7 @@ impl CliError {
                 Some("leave out `--save`; `--json` can be redirected to a file".into())
             }
             CliError::NoModule { closest, .. } => closest.as_ref().map(|c| format!("did you mean `{c}`?")),
+            CliError::Train(e) => e.hint().map(str::to_owned),
             CliError::Write { .. } => None,
         }
     }

@@ -23,6 +23,8 @@ fn main() -> ExitCode {
         Command::Attention(args) => commands::attention::run(args, &printer),
         Command::Generate(args) => commands::generate::run(args, &printer),
         Command::Inspect(args) => commands::inspect::run(args, &printer),
+        Command::Bench(args) => commands::bench::run(args, &printer),
+        Command::Train(args) => commands::train::run(args, &printer),
         Command::Completions(args) => commands::completions::run(args, &printer),
     };
     match done {

@@ -19,11 +19,11 @@ fn options(args: &ModelArgs) -> LoadOptions {
 }
 
 /// The model with its weights.
-pub fn open(args: &ModelArgs) -> Result<Model, CliError> {
+pub(crate) fn open(args: &ModelArgs) -> Result<Model, CliError> {
     Ok(Model::open_with(&args.model, &options(args))?)
 }
 
 /// The model's tree and shapes alone.
-pub fn skeleton(args: &ModelArgs) -> Result<Model, CliError> {
+pub(crate) fn skeleton(args: &ModelArgs) -> Result<Model, CliError> {
     Ok(Model::skeleton(&args.model, &options(args))?)
 }

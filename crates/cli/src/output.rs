@@ -11,14 +11,14 @@ use crate::error::CliError;
 
 /// Shows results as the user asked for.
 #[derive(Debug)]
-pub struct Printer<'a> {
+pub(crate) struct Printer<'a> {
     args: &'a OutputArgs,
     style: TerminalStyle,
 }
 
 impl<'a> Printer<'a> {
     /// Looks at the terminal once.
-    pub fn new(args: &'a OutputArgs) -> Printer<'a> {
+    pub(crate) fn new(args: &'a OutputArgs) -> Printer<'a> {
         let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
         let terminal = std::io::stdout().is_terminal();
         let dumb = variable("TERM").is_some_and(|t| t == "dumb");
@@ -42,17 +42,17 @@ impl<'a> Printer<'a> {
     }
 
     /// Whether JSON was asked for.
-    pub fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.args.json
     }
 
     /// Width of the output in columns.
-    pub fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.style.width
     }
 
     /// Shows a result that has a picture.
-    pub fn figure(&self, data: &impl Serialize, figure: &dyn Figure) -> Result<(), CliError> {
+    pub(crate) fn figure(&self, data: &impl Serialize, figure: &dyn Figure) -> Result<(), CliError> {
         if let Some(path) = &self.args.save {
             save(figure, path)?;
         }
@@ -67,7 +67,12 @@ impl<'a> Printer<'a> {
     }
 
     /// Shows a result that has none.
-    pub fn plain(&self, command: &'static str, data: &impl Serialize, text: &str) -> Result<(), CliError> {
+    pub(crate) fn plain(
+        &self,
+        command: &'static str,
+        data: &impl Serialize,
+        text: &str,
+    ) -> Result<(), CliError> {
         if self.args.save.is_some() {
             return Err(CliError::NoPicture { command });
         }
@@ -86,12 +91,12 @@ impl<'a> Printer<'a> {
     }
 
     /// Writes text; a reader that went away, such as `head`, is no fault.
-    pub fn text(&self, text: &str) {
+    pub(crate) fn text(&self, text: &str) {
         let _ = std::io::stdout().lock().write_all(text.as_bytes());
     }
 
     /// Reports a failure on standard error.
-    pub fn error(&self, error: &CliError) {
+    pub(crate) fn error(&self, error: &CliError) {
         let mut stderr = std::io::stderr().lock();
         let coloured = stderr.is_terminal() && self.args.color != ColorChoice::Never;
         let mark = |text: &str, code: &str| {

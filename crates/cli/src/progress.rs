@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use pellucid::{DownloadEvent, DownloadProgress};
 
 /// A bar on standard error; invisible where that is not a terminal.
-pub fn bar(total: u64, what: String, template: &str) -> ProgressBar {
+pub(crate) fn bar(total: u64, what: String, template: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -19,19 +19,19 @@ pub fn bar(total: u64, what: String, template: &str) -> ProgressBar {
 }
 
 /// A bar that counts steps.
-pub fn steps(total: u64, what: &str) -> ProgressBar {
+pub(crate) fn steps(total: u64, what: &str) -> ProgressBar {
     bar(total, what.to_owned(), "{msg} {wide_bar} {pos}/{len} {eta}")
 }
 
 /// Bars for downloads, one file after the other.
 #[derive(Default)]
-pub struct Downloads {
+pub(crate) struct Downloads {
     current: Mutex<Option<ProgressBar>>,
 }
 
 impl Downloads {
     /// To be handed to the hub.
-    pub fn shared() -> Arc<dyn DownloadProgress> {
+    pub(crate) fn shared() -> Arc<dyn DownloadProgress> {
         Arc::new(Downloads::default())
     }
 }

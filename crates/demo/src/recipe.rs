@@ -66,7 +66,7 @@ impl Default for Recipe {
     fn default() -> Self {
         Self {
             seed: 1,
-            d_vocab: 2048,
+            d_vocab: 2304,
             n_ctx: 128,
             d_model: 128,
             n_layers: 6,

@@ -13,7 +13,7 @@ use tokenizers::{
 
 use crate::{
     corpus::{Corpus, Mix},
-    lexicon::answer_words,
+    lexicon::all_words,
 };
 
 /// The token between documents; its id is 0.
@@ -22,7 +22,7 @@ pub const END_OF_TEXT: &str = "<|endoftext|>";
 /// How many documents the merges are learnt from.
 const N_DOCUMENTS: u64 = 6_000;
 
-/// How many extra times each answer is shown, so that even rare ones become single tokens.
+/// How many extra times each lexicon word is shown, so that answers and the words of subjects become single tokens.
 const WORD_REPEATS: usize = 400;
 
 /// A tokenizer that could not be trained, read, written or used.
@@ -78,7 +78,7 @@ pub fn train_tokenizer(d_vocab: usize, seed: u64) -> Result<Tokenizer, Tokenizer
         .with_decoder(Some(bytes()))
         .build()
         .map_err(library("trained"))?;
-    let words = answer_words();
+    let words = all_words();
     let word_lines = (0..WORD_REPEATS).flat_map(|_| words.iter().map(|word| format!(" {word}")));
     let documents = (0..N_DOCUMENTS).map(|index| corpus.document(index).text);
     tokenizer.train(&mut trainer, word_lines.chain(documents)).map_err(library("trained"))?;

@@ -15,13 +15,13 @@ static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
 });
 
 #[test]
-fn every_answer_and_distractor_is_one_token() {
+fn every_answer_distractor_and_lexicon_word_is_one_token() {
     for probe in evaluation() {
         for text in [&probe.answer, &probe.distractor] {
             assert_eq!(encode(&TOKENIZER, text).expect("text encodes").len(), 1, "{text:?}");
         }
     }
-    for word in lexicon::answer_words() {
+    for word in lexicon::all_words() {
         assert_eq!(encode(&TOKENIZER, &format!(" {word}")).expect("text encodes").len(), 1, "{word:?}");
     }
 }
@@ -35,9 +35,9 @@ fn prompts_fit_the_context() {
 }
 
 #[test]
-fn a_subject_has_several_tokens() {
+fn the_canonical_prompt_has_one_token_for_each_word() {
     let tokens = encode(&TOKENIZER, "The Eiffel Tower is in the city of").expect("text encodes");
-    assert!(tokens.len() > 8, "{tokens:?}");
+    assert_eq!(tokens.len(), 8, "{tokens:?}");
 }
 
 #[test]

@@ -36,6 +36,9 @@ pub enum Error {
     /// A result of another trace was asked for.
     #[error("the value belongs to another trace")]
     OtherTrace,
+    /// The demo model's files could not be put where they can be mapped.
+    #[error("cannot unpack the demo model into the folder of temporary files: {0}")]
+    Demo(std::io::Error),
     /// The model has no tokenizer.
     #[error("the model has no tokenizer")]
     NoTokenizer,
@@ -51,7 +54,7 @@ impl Error {
             Error::Nn(e) => e.hint(),
             Error::Run(e) => e.hint(),
             Error::Tensor(e) => e.hint(),
-            Error::Kind { .. } => None,
+            Error::Kind { .. } | Error::Demo(_) => None,
             Error::OtherTrace => Some("ask the results of the trace in which it was saved".into()),
             Error::NoTokenizer => Some("give token ids in place of text".into()),
         }

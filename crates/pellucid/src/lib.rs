@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+mod demo;
 mod error;
 mod index;
 mod model;
@@ -41,6 +42,8 @@ pub use pellucid_tensor::{DType, Engine, Scalar, Tensor};
 pub use proxy::{Operand, Proxy};
 pub use results::Results;
 pub use trace::{Invoke, Prompt, Trace};
+
+pub use pellucid_tensor::{set_threads, threads};
 
 /// Memory of tensors: what is held now, and the most that was held.
 pub mod memory {

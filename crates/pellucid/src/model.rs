@@ -9,6 +9,7 @@ use pellucid_nn::{RandomWeights, Skeleton, UnloadedWeights};
 use pellucid_runtime::{Encoder, Runner};
 use pellucid_tensor::{DType, Engine, Tensor};
 
+use crate::demo;
 use crate::error::{Error, Result};
 use crate::trace::Trace;
 use crate::weights::FileWeights;
@@ -65,7 +66,8 @@ impl std::fmt::Debug for Model {
 }
 
 impl Model {
-    /// Opens a model: a local folder, an entry of the Hugging Face cache, or a hub id, which is downloaded.
+    /// Opens a model: `demo`, which ships with the library, a local folder, an entry of the Hugging Face cache, or a hub
+    /// id, which is downloaded.
     ///
     /// # Errors
     /// [`Error::Hub`] names the file and what is wrong with it; [`Error::Model`] an attribute or weight.
@@ -78,7 +80,17 @@ impl Model {
     /// # Errors
     /// As [`Model::open`].
     pub fn open_with(name: &str, options: &LoadOptions) -> Result<Model> {
-        let folder = ModelSource::resolve(name, &options.hub)?;
+        if name == demo::NAME {
+            // Weights stay mapped after the files' names are gone.
+            let place = tempfile::tempdir().map_err(Error::Demo)?;
+            demo::unpack(place.path()).map_err(Error::Demo)?;
+            return Model::open_folder(name, &place.path().to_string_lossy(), options);
+        }
+        Model::open_folder(name, name, options)
+    }
+
+    fn open_folder(name: &str, place: &str, options: &LoadOptions) -> Result<Model> {
+        let folder = ModelSource::resolve(place, &options.hub)?;
         let engine = Engine::new();
         let config = folder.config()?;
         let family = pellucid_models::family(&config)?;
@@ -98,6 +110,9 @@ impl Model {
     /// # Errors
     /// As [`Model::open`].
     pub fn skeleton(name: &str, options: &LoadOptions) -> Result<Model> {
+        if name == demo::NAME {
+            return Model::open_with(name, options);
+        }
         let hub = HubOptions { files: FileSelection::ConfigOnly, ..options.hub.clone() };
         let folder = ModelSource::resolve(name, &hub)?;
         let config = folder.config()?;
@@ -252,14 +267,21 @@ impl Model {
     #[must_use]
     #[track_caller]
     pub fn trace(&self) -> Trace {
-        Trace::new(self.clone(), None)
+        Trace::new(self.clone(), None, true)
     }
 
     /// Starts recording a generation of at most `max_new_tokens` greedy tokens.
     #[must_use]
     #[track_caller]
     pub fn generate(&self, max_new_tokens: usize) -> Trace {
-        Trace::new(self.clone(), Some(max_new_tokens))
+        Trace::new(self.clone(), Some(max_new_tokens), true)
+    }
+
+    /// As [`Model::generate`], but going on after tokens that would end the text: always `max_new_tokens` are added.
+    #[must_use]
+    #[track_caller]
+    pub fn generate_all(&self, max_new_tokens: usize) -> Trace {
+        Trace::new(self.clone(), Some(max_new_tokens), false)
     }
 
     /// Logits `[batch, seq, d_vocab]` of token ids `[batch, seq]`, without interventions and not yet computed.

@@ -74,7 +74,7 @@ impl From<Vec<Vec<i64>>> for Prompt {
 
 /// The program being recorded, shared by the trace and its proxies.
 pub(crate) struct Recording {
-    pub builder: Builder,
+    pub(crate) builder: Builder,
     files: Vec<(&'static str, SourceId)>,
 }
 
@@ -92,7 +92,7 @@ impl Recording {
     }
 
     /// Adds a statement of an invoke, written at `at`.
-    pub fn record(
+    pub(crate) fn record(
         &mut self,
         invoke: Option<InvokeId>,
         steps: Steps,
@@ -126,7 +126,7 @@ impl std::fmt::Debug for Trace {
 
 impl Trace {
     #[track_caller]
-    pub(crate) fn new(model: Model, max_new_tokens: Option<usize>) -> Trace {
+    pub(crate) fn new(model: Model, max_new_tokens: Option<usize>, stops: bool) -> Trace {
         let mut recording = Recording { builder: Builder::new(), files: Vec::new() };
         let line = recording.line(Location::caller());
         recording.builder.at(Some(line));
@@ -134,7 +134,12 @@ impl Trace {
             None => RegionKind::trace(0),
             Some(n) => {
                 let generation = model.generation_config();
-                let eos = generation.eos_token_ids.iter().map(|&id| Arg::Int(i64::from(id))).collect();
+                let eos = generation
+                    .eos_token_ids
+                    .iter()
+                    .filter(|_| stops)
+                    .map(|&id| Arg::Int(i64::from(id)))
+                    .collect();
                 RegionKind::Trace {
                     model: 0,
                     generate: Some(vec![

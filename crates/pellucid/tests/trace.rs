@@ -116,7 +116,7 @@ fn values_flow_to_an_earlier_invoke() {
     let held = first.output("transformer.h.1").item(0);
     let first_logits = first.output("lm_head").save();
     let second = trace.invoke(PROMPT);
-    held.assign(&second.output("transformer.h.0").item(0));
+    held.assign(second.output("transformer.h.0").item(0));
     let r = trace.run().unwrap();
     assert_ne!(r.floats(&first_logits).unwrap(), plain_logits(&model, &[3, 9, 4, 1, 5]));
 }

@@ -13,7 +13,7 @@ use crate::trace::Trace;
 /// How to run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunOptions {
-    /// Shapes only: nothing is computed, and values that are not known stay unknown.
+    /// Shapes only: nothing is computed but what a shape depends on, and a generation is followed to its first token.
     pub scan: bool,
 }
 

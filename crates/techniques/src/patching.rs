@@ -117,9 +117,9 @@ pub fn patch_sweep(
                 let target = site(model, &invoke, sweep.site, layer);
                 if sweep.site == PatchSite::Heads {
                     let channels = place * sizes.d_head..(place + 1) * sizes.d_head;
-                    target.set((.., .., channels.clone()), &original.at((.., .., channels)));
+                    target.set((.., .., channels.clone()), original.at((.., .., channels)));
                 } else {
-                    target.set((.., place), &original.at((.., place)));
+                    target.set((.., place), original.at((.., place)));
                 }
                 let logits = last_logits(&invoke);
                 (logits.at(right.id) - &logits.at(foil.id)).save()

@@ -24,6 +24,8 @@ pub use op::{Attention, BinaryOp, Op, RandomKind, ReduceOp, RotaryPairs, ScanOp,
 pub use shape::Dims;
 pub use value::{HostData, Value};
 
+pub use pellucid_kernels::threads::{set_threads, threads};
+
 /// Memory of computed values: what is held now, and the most that was held.
 pub mod memory {
     pub use pellucid_kernels::memory::{current_bytes, peak_bytes, reset_peak};

@@ -87,7 +87,7 @@ pub fn infer(op: &'static str, from: &[usize], sizes: &[i64]) -> Result<Dims> {
     }
     let mut dims: Dims = sizes.iter().map(|&s| s.max(0) as usize).collect();
     match hole {
-        Some(i) if known > 0 && count % known == 0 => dims[i] = count / known,
+        Some(i) if count.is_multiple_of(known) && known > 0 => dims[i] = count / known,
         Some(_) => return Err(bad(format!("a shape that can be viewed as {sizes:?}"))),
         None if known == count => {}
         None => return Err(bad(format!("a shape of {known} elements for {sizes:?}"))),

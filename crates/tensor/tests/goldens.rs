@@ -207,8 +207,6 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "a slice behind a mask of two dimensions",
         "PyTorch counts the mask as one dimension, so the slice falls on a masked one; as NumPy, we count two",
     ),
-    ("matmul [2, 2, 0] [0, 3]", "the gradient at an operand without elements is refused"),
-    ("remainder broadcast", "the gradient at the divisor floors a rounded quotient, PyTorch the exact one"),
 ];
 
 fn check(theme: &str) {

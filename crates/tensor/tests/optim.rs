@@ -121,11 +121,11 @@ fn lists_that_do_not_fit_are_refused() {
     let param = leaf(&engine, &[1.0, 2.0], &[2]);
     let grad = leaf(&engine, &[1.0], &[1]);
     let mut sgd = Sgd::new(SgdOptions::default());
-    let error = sgd.step(&[param.clone()], &[]).unwrap_err();
+    let error = sgd.step(std::slice::from_ref(&param), &[]).unwrap_err();
     assert!(matches!(error, TensorError::Argument { op: "sgd", .. }), "{error}");
-    let error = sgd.step(&[param.clone()], &[Some(grad)]).unwrap_err();
+    let error = sgd.step(std::slice::from_ref(&param), &[Some(grad)]).unwrap_err();
     assert!(matches!(error, TensorError::Shape { op: "sgd", .. }), "{error}");
-    sgd.step(&[param.clone()], &[None]).unwrap();
+    sgd.step(std::slice::from_ref(&param), &[None]).unwrap();
     let error = sgd.step(&[param.clone(), param], &[None, None]).unwrap_err();
     assert!(matches!(error, TensorError::Argument { op: "sgd", .. }), "{error}");
     assert!(matches!(clip_global_norm(&[None], 1.0), Err(TensorError::Argument { .. })));

@@ -7,7 +7,7 @@ use crate::error::CliError;
 use crate::model;
 use crate::output::Printer;
 
-pub fn run(args: &AttentionArgs, printer: &Printer<'_>) -> Result<(), CliError> {
+pub(crate) fn run(args: &AttentionArgs, printer: &Printer<'_>) -> Result<(), CliError> {
     if args.prompt.is_empty() {
         return Err(TechniqueError::EmptyPrompt.into());
     }

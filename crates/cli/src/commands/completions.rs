@@ -6,7 +6,7 @@ use crate::args::{Cli, CompletionArgs};
 use crate::error::CliError;
 use crate::output::Printer;
 
-pub fn run(args: &CompletionArgs, printer: &Printer<'_>) -> Result<(), CliError> {
+pub(crate) fn run(args: &CompletionArgs, printer: &Printer<'_>) -> Result<(), CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "pellucid", &mut script);
     printer.text(&String::from_utf8_lossy(&script));

@@ -18,7 +18,7 @@ struct Generated<'a> {
     prompt_tokens: usize,
 }
 
-pub fn run(args: &GenerateArgs, printer: &Printer<'_>) -> Result<(), CliError> {
+pub(crate) fn run(args: &GenerateArgs, printer: &Printer<'_>) -> Result<(), CliError> {
     if args.prompt.is_empty() {
         return Err(TechniqueError::EmptyPrompt.into());
     }

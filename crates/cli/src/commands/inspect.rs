@@ -43,7 +43,7 @@ struct Parameter {
 /// Tokens of the prompt whose shapes are shown.
 const SHAPE_TOKENS: [i64; 4] = [0, 0, 0, 0];
 
-pub fn run(args: &InspectArgs, printer: &Printer<'_>) -> Result<(), CliError> {
+pub(crate) fn run(args: &InspectArgs, printer: &Printer<'_>) -> Result<(), CliError> {
     let model = if args.skeleton { model::skeleton(&args.model)? } else { model::open(&args.model)? };
     let tree = model.network().tree();
     let root = match &args.module {

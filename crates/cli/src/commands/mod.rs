@@ -1,8 +1,10 @@
 //! The commands, one file each.
 
-pub mod attention;
-pub mod completions;
-pub mod generate;
-pub mod inspect;
-pub mod lens;
-pub mod patch;
+pub(crate) mod attention;
+pub(crate) mod bench;
+pub(crate) mod completions;
+pub(crate) mod generate;
+pub(crate) mod inspect;
+pub(crate) mod lens;
+pub(crate) mod patch;
+pub(crate) mod train;

@@ -7,7 +7,7 @@ use crate::error::CliError;
 use crate::output::Printer;
 use crate::{model, progress};
 
-pub fn run(args: &PatchArgs, printer: &Printer<'_>) -> Result<(), CliError> {
+pub(crate) fn run(args: &PatchArgs, printer: &Printer<'_>) -> Result<(), CliError> {
     if args.clean.is_empty() || args.corrupted.is_empty() {
         return Err(TechniqueError::EmptyPrompt.into());
     }

@@ -106,13 +106,13 @@ pub enum TrainError {
     Tokenizer(#[from] TokenizerError),
     /// The recipe's model cannot be built.
     #[error(transparent)]
-    Model(#[from] ModelError),
+    Model(Box<ModelError>),
     /// A module failed.
     #[error(transparent)]
-    Nn(NnError),
+    Nn(Box<NnError>),
     /// A computation failed.
     #[error(transparent)]
-    Tensor(TensorError),
+    Tensor(Box<TensorError>),
     /// The run was interrupted; the folder holds the last complete model, if one was written.
     #[error("training was interrupted at step {step}")]
     Interrupted {
@@ -161,11 +161,17 @@ impl TrainError {
     }
 }
 
+impl From<ModelError> for TrainError {
+    fn from(error: ModelError) -> Self {
+        Self::Model(Box::new(error))
+    }
+}
+
 impl From<NnError> for TrainError {
     fn from(error: NnError) -> Self {
         match error {
             NnError::Tensor { source: TensorError::Interrupted, .. } => Self::from(TensorError::Interrupted),
-            other => Self::Nn(other),
+            other => Self::Nn(Box::new(other)),
         }
     }
 }
@@ -174,7 +180,7 @@ impl From<TensorError> for TrainError {
     fn from(error: TensorError) -> Self {
         match error {
             TensorError::Interrupted => Self::Interrupted { step: 0 },
-            other => Self::Tensor(other),
+            other => Self::Tensor(Box::new(other)),
         }
     }
 }

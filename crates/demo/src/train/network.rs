@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use pellucid_nn::{Model, NnError, Parameter, WeightSource};
 use pellucid_tensor::grad::grad;
 use pellucid_tensor::optim::{AdamW, AdamWOptions, Optimizer, clip_global_norm};
-use pellucid_tensor::{DType, Engine, Reduction, Tensor, TensorError, Value};
+use pellucid_tensor::{DType, Engine, Reduction, Tensor, Value};
 
 use super::TrainError;
 use super::safetensors::NamedTensor;
@@ -67,10 +67,10 @@ impl Network {
         Ok(Network { model, parameters, optimizer, clip_norm: recipe.clip_norm })
     }
 
-    fn ids(&self, rows: usize, tokens: impl Iterator<Item = u32>) -> Result<Tensor, TensorError> {
+    fn ids(&self, rows: usize, tokens: impl Iterator<Item = u32>) -> Result<Tensor, TrainError> {
         let tokens: Vec<i64> = tokens.map(i64::from).collect();
         let width = tokens.len() / rows.max(1);
-        self.model.engine().from_vec(tokens, &[rows, width])
+        Ok(self.model.engine().from_vec(tokens, &[rows, width])?)
     }
 
     /// Logits `[rows, seq, d_vocab]` of rows of tokens, not yet computed.

@@ -8,17 +8,16 @@ use crate::error::{Result, RunErrorKind};
 
 /// An operation with its arguments sorted to its parameters.
 pub(crate) struct Call<'a> {
-    pub engine: &'a Engine,
+    pub(crate) engine: &'a Engine,
     op: &'static OpDef,
     /// One for each parameter that is not variadic; `None` where absent.
     args: Vec<Value>,
-    given: Vec<bool>,
     /// What a `*` parameter took.
     rest: Vec<Value>,
 }
 
 impl<'a> Call<'a> {
-    pub fn new(
+    pub(crate) fn new(
         engine: &'a Engine,
         op: &'static OpDef,
         args: Vec<Value>,
@@ -26,17 +25,10 @@ impl<'a> Call<'a> {
     ) -> Result<Call<'a>> {
         let fixed: Vec<&str> = op.params.iter().copied().take_while(|p| !p.starts_with('*')).collect();
         let variadic = op.params.len() > fixed.len();
-        let mut call = Call {
-            engine,
-            op,
-            args: vec![Value::None; op.params.len()],
-            given: vec![false; op.params.len()],
-            rest: Vec::new(),
-        };
+        let mut call = Call { engine, op, args: vec![Value::None; op.params.len()], rest: Vec::new() };
         for (i, value) in args.into_iter().enumerate() {
             if i < fixed.len() {
                 call.args[i] = value;
-                call.given[i] = true;
             } else if variadic {
                 call.rest.push(value);
             } else {
@@ -61,7 +53,6 @@ impl<'a> Call<'a> {
                 Some(i) if op.params[i].starts_with('*') => call.rest.push(value),
                 Some(i) => {
                     call.args[i] = value;
-                    call.given[i] = true;
                 }
                 None => {
                     return Err(RunErrorKind::Argument {
@@ -78,7 +69,7 @@ impl<'a> Call<'a> {
     }
 
     /// The operation's name.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.op.name
     }
 
@@ -89,22 +80,17 @@ impl<'a> Call<'a> {
     }
 
     /// The argument as it is; `None` if absent.
-    pub fn get(&self, name: &str) -> &Value {
+    pub(crate) fn get(&self, name: &str) -> &Value {
         &self.args[self.position(name)]
     }
 
-    /// Whether the argument was given, even as `None`.
-    pub fn has(&self, name: &str) -> bool {
-        self.given[self.position(name)]
-    }
-
     /// What the variadic parameter took.
-    pub fn rest(&self) -> &[Value] {
+    pub(crate) fn rest(&self) -> &[Value] {
         &self.rest
     }
 
     /// A tensor with its storage.
-    pub fn var(&self, name: &str) -> Result<Var> {
+    pub(crate) fn var(&self, name: &str) -> Result<Var> {
         match self.get(name) {
             Value::Tensor(var) => Ok(var.clone()),
             other => Err(bad(self.op.name, name, "a tensor", other)),
@@ -112,7 +98,7 @@ impl<'a> Call<'a> {
     }
 
     /// A tensor; numbers become tensors without dimensions.
-    pub fn tensor(&self, name: &str) -> Result<Tensor> {
+    pub(crate) fn tensor(&self, name: &str) -> Result<Tensor> {
         match self.get(name) {
             Value::Tensor(var) => Ok(var.get()?),
             other => match number(other) {
@@ -123,7 +109,7 @@ impl<'a> Call<'a> {
     }
 
     /// A tensor, if given.
-    pub fn optional_tensor(&self, name: &str) -> Result<Option<Tensor>> {
+    pub(crate) fn optional_tensor(&self, name: &str) -> Result<Option<Tensor>> {
         match self.get(name) {
             Value::None => Ok(None),
             _ => self.tensor(name).map(Some),
@@ -131,12 +117,12 @@ impl<'a> Call<'a> {
     }
 
     /// A number, if it is one.
-    pub fn scalar(&self, name: &str) -> Result<Scalar> {
+    pub(crate) fn scalar(&self, name: &str) -> Result<Scalar> {
         number(self.get(name)).ok_or_else(|| bad(self.op.name, name, "a number", self.get(name)))
     }
 
     /// A number, or the default.
-    pub fn scalar_or(&self, name: &str, default: impl Into<Scalar>) -> Result<Scalar> {
+    pub(crate) fn scalar_or(&self, name: &str, default: impl Into<Scalar>) -> Result<Scalar> {
         match self.get(name) {
             Value::None => Ok(default.into()),
             _ => self.scalar(name),
@@ -144,12 +130,12 @@ impl<'a> Call<'a> {
     }
 
     /// An integer. A computed one is evaluated: shapes may depend on it.
-    pub fn int(&self, name: &str) -> Result<i64> {
+    pub(crate) fn int(&self, name: &str) -> Result<i64> {
         integer(self.get(name))?.ok_or_else(|| bad(self.op.name, name, "an integer", self.get(name)))
     }
 
     /// An integer, if given.
-    pub fn optional_int(&self, name: &str) -> Result<Option<i64>> {
+    pub(crate) fn optional_int(&self, name: &str) -> Result<Option<i64>> {
         match self.get(name) {
             Value::None => Ok(None),
             _ => self.int(name).map(Some),
@@ -157,12 +143,12 @@ impl<'a> Call<'a> {
     }
 
     /// An integer, or the default.
-    pub fn int_or(&self, name: &str, default: i64) -> Result<i64> {
+    pub(crate) fn int_or(&self, name: &str, default: i64) -> Result<i64> {
         Ok(self.optional_int(name)?.unwrap_or(default))
     }
 
     /// A truth value, or the default.
-    pub fn flag_or(&self, name: &str, default: bool) -> Result<bool> {
+    pub(crate) fn flag_or(&self, name: &str, default: bool) -> Result<bool> {
         match self.get(name) {
             Value::None => Ok(default),
             Value::Bool(b) => Ok(*b),
@@ -172,7 +158,7 @@ impl<'a> Call<'a> {
     }
 
     /// A text, or the default.
-    pub fn text_or(&self, name: &str, default: &str) -> Result<String> {
+    pub(crate) fn text_or(&self, name: &str, default: &str) -> Result<String> {
         match self.get(name) {
             Value::None => Ok(default.into()),
             Value::Str(s) => Ok((**s).to_owned()),
@@ -181,7 +167,7 @@ impl<'a> Call<'a> {
     }
 
     /// An element type, if given.
-    pub fn optional_dtype(&self, name: &str) -> Result<Option<DType>> {
+    pub(crate) fn optional_dtype(&self, name: &str) -> Result<Option<DType>> {
         match self.get(name) {
             Value::None => Ok(None),
             Value::DType(d) => Ok(Some(*d)),
@@ -194,12 +180,12 @@ impl<'a> Call<'a> {
     }
 
     /// Integers: one, a sequence of them, or none.
-    pub fn ints(&self, name: &str) -> Result<Vec<i64>> {
+    pub(crate) fn ints(&self, name: &str) -> Result<Vec<i64>> {
         self.as_ints(name, self.get(name))
     }
 
     /// Integers given either one by one or as one sequence, as sizes are.
-    pub fn sizes(&self, name: &str) -> Result<Vec<i64>> {
+    pub(crate) fn sizes(&self, name: &str) -> Result<Vec<i64>> {
         match self.rest() {
             [one @ (Value::Tuple(_) | Value::List(_))] => self.as_ints(name, one),
             many => many.iter().map(|v| self.as_int(name, v)).collect(),
@@ -220,7 +206,7 @@ impl<'a> Call<'a> {
     }
 
     /// Tensors: a sequence of them, given as one argument.
-    pub fn tensors(&self, name: &str) -> Result<Vec<Tensor>> {
+    pub(crate) fn tensors(&self, name: &str) -> Result<Vec<Tensor>> {
         let value = self.get(name);
         let items = match value {
             Value::Tuple(items) => items.to_vec(),

@@ -181,8 +181,8 @@ fn getitem(c: &Call<'_>) -> Result<Value> {
     let index = c.get("index");
     match c.get("input") {
         Value::Tensor(var) => Ok(Value::Tensor(var.index(&items(c.engine, index)?)?)),
-        Value::Tuple(items) => sequence_item("tuple", items, index, |v| Value::tuple(v)),
-        Value::List(items) => sequence_item("list", &items.borrow(), index, |v| Value::list(v)),
+        Value::Tuple(items) => sequence_item("tuple", items, index, Value::tuple),
+        Value::List(items) => sequence_item("list", &items.borrow(), index, Value::list),
         Value::Dict(pairs) => match pairs.borrow().iter().find(|(k, _)| same_key(k, index)) {
             Some((_, v)) => Ok(v.clone()),
             None => Err(RunErrorKind::NoItem {
@@ -201,7 +201,7 @@ fn getitem(c: &Call<'_>) -> Result<Value> {
                     .filter(|(_, v)| !matches!(v, Value::None))
                     .map(|(_, v)| v.clone())
                     .collect();
-                sequence_item(record.type_name, &fields, index, |v| Value::tuple(v))
+                sequence_item(record.type_name, &fields, index, Value::tuple)
             }
         },
         Value::Str(text) => {

@@ -167,10 +167,16 @@ impl<'r> Trace<'r> {
         if !self.stopped.get() {
             self.run_passes()?;
         }
-        if !self.stopped.get() {
+        // The later steps of a generation are not followed by a scan.
+        if !self.stopped.get() && !(self.scan && self.generates()) {
             self.check_finished()?;
         }
         Ok((self.values.into_inner(), self.logs.into_inner()))
+    }
+
+    fn generates(&self) -> bool {
+        let kind = &self.program.regions[self.region.index()].kind;
+        matches!(kind, pellucid_program::RegionKind::Trace { generate: Some(_), .. })
     }
 
     fn value(&self, node: NodeId) -> Option<Value> {

@@ -14,6 +14,9 @@ use super::{GENERATOR_ID, Inner, Trace};
 use crate::error::{Result, RunError, RunErrorKind, from_model};
 use crate::input::rows;
 
+/// An invoke being run.
+type Pass<'t> = Pin<Box<dyn Future<Output = Result<()>> + 't>>;
+
 /// How a generation ends.
 struct GenerateOptions {
     max_new_tokens: u64,
@@ -24,8 +27,7 @@ struct GenerateOptions {
 impl Trace<'_> {
     /// Runs every invoke to its end, or until the trace is stopped.
     pub(super) fn run_passes(&self) -> Result<()> {
-        let mut running: Vec<(InvokeId, Pin<Box<dyn Future<Output = Result<()>> + '_>>)> =
-            Vec::with_capacity(self.invokes.len());
+        let mut running: Vec<(InvokeId, Pass<'_>)> = Vec::with_capacity(self.invokes.len());
         for &invoke in &self.invokes {
             running.push((invoke, Box::pin(self.run_invoke(invoke))));
         }
@@ -109,6 +111,10 @@ impl Trace<'_> {
             }
             let args = Model::root_args(ids, Some(mask.clone()), Some(cache.clone()));
             let output = pass.call(&*root, args).await.map_err(from_model)?;
+            if self.scan {
+                // The next token is a value; shapes are known up to here.
+                return Ok(());
+            }
             let next = last_logits(&output)?.arg_extreme(true, Some(-1), false)?;
             let mut wanted = cache.tensors();
             wanted.push(next.clone());

@@ -38,11 +38,14 @@ pub(super) fn operand_gradients(y: &Tensor, g: &Tensor, wanted: &dyn Fn(usize) -
                 out.push((0, g.matmul(&x[1].transpose(-1, -2)?)?));
             }
             if wanted(1) {
-                let rows = |t: &Tensor| t.reshape(&[-1, *t.dims().last().unwrap_or(&1) as i64]);
+                let rows = |t: &Tensor| {
+                    let last = t.rank() - 1;
+                    t.reshape_to(&[t.dims()[..last].iter().product(), t.dims()[last]])
+                };
                 out.push((
                     1,
                     if x[1].rank() == 2 && x[0].rank() > 2 {
-                        outer(&rows(&x[0])?, &rows(g)?)?
+                        outer(&rows(&x[0]), &rows(g))?
                     } else {
                         x[0].transpose(-1, -2)?.matmul(g)?
                     },
@@ -253,8 +256,8 @@ fn binary(
         B::Remainder | B::Fmod => {
             first = Some(g.clone());
             if wanted(1) {
-                let quotient = a.div(b)?;
-                let whole = if op == B::Remainder { quotient.floor()? } else { quotient.trunc()? };
+                // The exact quotient, not the rounded one of a division.
+                let whole = if op == B::Remainder { a.floor_divide(b)? } else { a.div(b)?.trunc()? };
                 second = Some(g.neg()?.mul(&whole)?);
             }
         }
