@@ -107,8 +107,8 @@ pub(crate) struct LensArgs {
 /// Find the places that carry an answer (activation patching)
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  pellucid patch \"The Eiffel Tower is in the city of\" \"The Colosseum is in the city of\"
-  pellucid patch CLEAN CORRUPTED --answer \" Paris\" --foil \" Rome\" --site heads
+  pellucid patch \"The Eiffel Tower is in the city of\" \"The Prado Museum is in the city of\"
+  pellucid patch CLEAN CORRUPTED --answer \" Paris\" --foil \" Madrid\" --site heads
   pellucid patch CLEAN CORRUPTED --save patching.png")]
 pub(crate) struct PatchArgs {
     /// The prompt whose activations are put in

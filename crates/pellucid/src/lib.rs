@@ -49,3 +49,8 @@ pub use pellucid_tensor::{set_threads, threads};
 pub mod memory {
     pub use pellucid_tensor::memory::{current_bytes, peak_bytes, reset_peak};
 }
+
+/// The examples of the README run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
