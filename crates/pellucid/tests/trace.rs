@@ -296,12 +296,27 @@ fn reading_an_unsaved_value_says_to_save_it() {
 }
 
 #[test]
-fn a_dropout_that_the_model_never_calls_is_reported() {
+fn a_place_inside_a_skipped_module_is_reported() {
     let model = model();
     let trace = model.trace();
-    let _ = trace.invoke(PROMPT).output("transformer.h.0.attn.attn_dropout").save();
+    let invoke = trace.invoke(PROMPT);
+    let before = invoke.input("transformer.h.1.mlp");
+    invoke.skip("transformer.h.1.mlp", &before);
+    let _ = invoke.output("transformer.h.1.mlp.act").save();
     let error = trace.run().unwrap_err().to_string();
     assert!(error.contains("did not call it"), "{error}");
+    assert!(error.contains("tests/trace.rs:"), "{error}");
+}
+
+#[test]
+fn a_dropout_is_a_place_like_any_other() {
+    let model = model();
+    let trace = model.trace();
+    let invoke = trace.invoke(PROMPT);
+    let pattern = invoke.pattern("transformer.h.0.attn").save();
+    let dropped = invoke.output("transformer.h.0.attn.attn_dropout").save();
+    let r = trace.run().unwrap();
+    assert_eq!(r.floats(&pattern).unwrap(), r.floats(&dropped).unwrap());
 }
 
 #[test]
