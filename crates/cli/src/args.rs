@@ -90,7 +90,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pellucid lens \"The Eiffel Tower is in the city of\"
-  pellucid lens \"The capital of France is\" --save lens.svg
+  pellucid lens \"The Taj Mahal is in the city of\" --save lens.svg
   pellucid lens \"Hello\" --model openai-community/gpt2 --json")]
 pub(crate) struct LensArgs {
     /// The text to look at
