@@ -4,7 +4,10 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::panic::Location;
 use std::rc::Rc;
 
+use pellucid_nn::Value;
 use pellucid_program::{Arg, InvokeId, Kind, NodeId, Steps};
+use pellucid_runtime::Callback;
+use pellucid_tensor::Tensor;
 
 use crate::index::Index;
 use crate::trace::SharedRecording;
@@ -195,6 +198,26 @@ impl Proxy {
     #[track_caller]
     pub fn log(&self) {
         self.record(Kind::Log { args: vec![Arg::Node(self.node)] });
+    }
+
+    /// Applies a function of the caller's to the tensor once it is computed; what it returns, if anything, is the value. It
+    /// runs exactly once each time the statement is reached, and never leaves the process.
+    #[track_caller]
+    pub fn apply(&self, function: impl Fn(&Tensor) -> Result<Option<Tensor>, String> + 'static) -> Proxy {
+        let callback: Callback = Rc::new(move |values| match values {
+            [Value::Tensor(var)] => {
+                let given = function(&var.get().map_err(|e| e.to_string())?)?;
+                Ok(given.map_or(Value::None, Value::tensor))
+            }
+            other => {
+                Err(format!("expected a tensor, got {}", other.first().map_or("nothing".into(), Value::kind)))
+            }
+        });
+        let mut recording = self.recording.borrow_mut();
+        let number = recording.callbacks.len() as u32;
+        recording.callbacks.push(callback);
+        drop(recording);
+        self.record(Kind::Host { callback: number, args: vec![Arg::Node(self.node)] })
     }
 
     /// The gradient of the next backward at this value.

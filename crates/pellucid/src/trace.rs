@@ -7,7 +7,7 @@ use std::rc::Rc;
 use pellucid_program::{
     Arg, Builder, Input, InvokeId, Kind, Line, NodeId, Place, Program, RegionKind, SourceId, Steps, StopScope,
 };
-use pellucid_runtime::RunOptions;
+use pellucid_runtime::{Callback, RunOptions};
 
 use crate::error::Result;
 use crate::model::Model;
@@ -75,6 +75,11 @@ impl From<Vec<Vec<i64>>> for Prompt {
 /// The program being recorded, shared by the trace and its proxies.
 pub(crate) struct Recording {
     pub(crate) builder: Builder,
+    /// Functions of the caller's that the program applies.
+    pub(crate) callbacks: Vec<Callback>,
+    /// Numbers drawn so far: where the next draw starts in the stream.
+    drawn: u64,
+    seed: u64,
     files: Vec<(&'static str, SourceId)>,
 }
 
@@ -127,7 +132,13 @@ impl std::fmt::Debug for Trace {
 impl Trace {
     #[track_caller]
     pub(crate) fn new(model: Model, max_new_tokens: Option<usize>, stops: bool) -> Trace {
-        let mut recording = Recording { builder: Builder::new(), files: Vec::new() };
+        let mut recording = Recording {
+            builder: Builder::new(),
+            callbacks: Vec::new(),
+            drawn: 0,
+            seed: 0,
+            files: Vec::new(),
+        };
         let line = recording.line(Location::caller());
         recording.builder.at(Some(line));
         let kind = match max_new_tokens {
@@ -168,6 +179,39 @@ impl Trace {
     pub fn list(&self) -> Proxy {
         let kind = Kind::Op { name: "list".into(), args: Vec::new(), kwargs: Vec::new() };
         let node = self.recording.borrow_mut().record(None, Steps::First, kind, Location::caller());
+        Proxy::new(self.recording.clone(), node, None, Steps::First)
+    }
+
+    /// Sets the seed of the draws recorded from now on; 0 before.
+    pub fn seed(&self, seed: u64) {
+        let mut recording = self.recording.borrow_mut();
+        (recording.seed, recording.drawn) = (seed, 0);
+    }
+
+    /// Uniform draws in `[0, 1)`. The same seed gives the same numbers in every run; two draws differ.
+    #[must_use]
+    #[track_caller]
+    pub fn rand(&self, dims: &[usize]) -> Proxy {
+        self.draw("rand", dims)
+    }
+
+    /// Standard normal draws, as [`Trace::rand`].
+    #[must_use]
+    #[track_caller]
+    pub fn randn(&self, dims: &[usize]) -> Proxy {
+        self.draw("randn", dims)
+    }
+
+    #[track_caller]
+    fn draw(&self, name: &str, dims: &[usize]) -> Proxy {
+        let mut recording = self.recording.borrow_mut();
+        let (seed, offset) = (recording.seed as i64, recording.drawn as i64);
+        recording.drawn += dims.iter().product::<usize>() as u64;
+        let size = Arg::Tuple(dims.iter().map(|&d| Arg::Int(d as i64)).collect());
+        let args = vec![size, Arg::Int(seed), Arg::Int(offset)];
+        let kind = Kind::Op { name: name.into(), args, kwargs: Vec::new() };
+        let node = recording.record(None, Steps::First, kind, Location::caller());
+        drop(recording);
         Proxy::new(self.recording.clone(), node, None, Steps::First)
     }
 
@@ -222,7 +266,8 @@ impl Trace {
     }
 
     fn run_with(&self, options: RunOptions) -> Result<Results> {
-        let outcome = self.model.runner().run(&self.program(), options)?;
+        let callbacks = self.recording.borrow().callbacks.clone();
+        let outcome = self.model.runner(&callbacks).run(&self.program(), options)?;
         Ok(Results::new(outcome, self.recording.clone()))
     }
 }

@@ -368,3 +368,77 @@ fn a_prompt_longer_than_the_context_is_refused() {
     assert!(error.to_string().contains("33 tokens"), "{error}");
     assert!(error.hint().is_some());
 }
+
+#[test]
+fn two_draws_differ_and_a_seed_repeats_them() {
+    let model = model();
+    let draws = |seed: u64| {
+        let trace = model.trace();
+        trace.seed(seed);
+        let (a, b) = (trace.randn(&[4]).save(), trace.randn(&[4]).save());
+        let _ = trace.invoke(PROMPT);
+        let r = trace.run().unwrap();
+        (r.floats(&a).unwrap(), r.floats(&b).unwrap())
+    };
+    let (a, b) = draws(3);
+    assert_ne!(a, b);
+    assert_eq!(draws(3), (a.clone(), b));
+    assert_ne!(draws(4).0, a);
+}
+
+#[test]
+fn a_function_whose_result_nobody_reads_runs_once() {
+    let model = model();
+    let calls = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let seen = calls.clone();
+    let trace = model.trace();
+    let hidden = trace.invoke(PROMPT).output("transformer.h.0").item(0);
+    hidden.apply(move |t| {
+        seen.borrow_mut().push(t.dims().to_vec());
+        Ok(None)
+    });
+    trace.run().unwrap();
+    assert_eq!(*calls.borrow(), [vec![1, 5, 16]]);
+}
+
+#[test]
+fn what_a_function_returns_flows_on_and_its_failure_names_the_line() {
+    let model = model();
+    let trace = model.trace();
+    let invoke = trace.invoke(PROMPT);
+    let hidden = invoke.output("transformer.h.1").item(0);
+    let zeroed = hidden.apply(|t| Ok(Some(t.engine().zeros(t.dims(), t.dtype()))));
+    hidden.assign(&zeroed);
+    let seen = invoke.input("transformer.ln_f").save();
+    assert!(trace.run().unwrap().floats(&seen).unwrap().iter().all(|&x| x == 0.0));
+
+    let trace = model.trace();
+    trace.invoke(PROMPT).output("lm_head").apply(|_| Err("no".into()));
+    let error = trace.run().unwrap_err().to_string();
+    assert!(
+        error.contains("tests/trace.rs:") && error.contains("the applied function failed: no"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_tensor_changed_by_its_owner_between_two_traces_is_seen_changed() {
+    let model = model();
+    let mut own = vec![1.0f32; 16];
+    let mut sums = Vec::new();
+    for _ in 0..2 {
+        let tensor = model.engine().from_vec(own.clone(), &[16]).unwrap();
+        let trace = model.trace();
+        let steering = trace.constant(&tensor).unwrap();
+        let invoke = trace.invoke(PROMPT);
+        let hidden = invoke.output("transformer.h.0").item(0);
+        sums.push({
+            let before = hidden.cloned();
+            hidden.assign(&(&hidden + &steering));
+            let moved = (&hidden - &before).sum().save();
+            trace.run().unwrap().floats(&moved).unwrap()[0]
+        });
+        own.fill(2.0);
+    }
+    assert!((sums[0] - 80.0).abs() < 1e-3 && (sums[1] - 160.0).abs() < 1e-3, "{sums:?}");
+}

@@ -61,6 +61,12 @@ pub enum RunErrorKind {
     /// A gradient was asked for where the loss does not depend on the value.
     #[error("the loss does not depend on the value whose gradient is read")]
     NoGradient,
+    /// A function of the host's failed.
+    #[error("the applied function failed: {reason}")]
+    Host {
+        /// What it said.
+        reason: String,
+    },
     /// A value was read that its program did not save.
     #[error("the value was not saved")]
     NotSaved,

@@ -13,4 +13,4 @@ mod trace;
 
 pub use error::{Result, RunError, RunErrorKind};
 pub use input::Encoder;
-pub use run::{LogLine, Outcome, RunOptions, Runner};
+pub use run::{Callback, LogLine, Outcome, RunOptions, Runner};

@@ -1,5 +1,7 @@
 //! Running a whole program: check, run its traces, compute what was saved.
 
+use std::rc::Rc;
+
 use pellucid_nn::{Model, Value};
 use pellucid_program::{Kind, NodeId, Program, RegionId, RegionKind, verify};
 use pellucid_tensor::Tensor;
@@ -16,6 +18,9 @@ pub struct RunOptions {
     /// Shapes only: nothing is computed but what a shape depends on, and a generation is followed to its first token.
     pub scan: bool,
 }
+
+/// A function of the host's: it is handed computed values and gives one back, or says in words why it cannot.
+pub type Callback = Rc<dyn Fn(&[Value]) -> std::result::Result<Value, String>>;
 
 /// What a `log` statement was given.
 #[derive(Clone, Debug)]
@@ -62,6 +67,8 @@ pub struct Runner<'a> {
     pub model: &'a Model,
     /// Turns text into tokens, if there is a tokenizer.
     pub encoder: Option<&'a dyn Encoder>,
+    /// Functions that the program's `host` statements name by position. They never leave the process.
+    pub callbacks: &'a [Callback],
 }
 
 impl std::fmt::Debug for Runner<'_> {
@@ -92,7 +99,7 @@ impl Runner<'_> {
                 let what = format!("`{}`", program.regions[region.index()].kind.name());
                 return Err(RunError::new(RunErrorKind::Unsupported { what }).at(program, id));
             }
-            let trace = Trace::new(program, region, self.model, self.encoder, options.scan, values)?;
+            let trace = Trace::new(program, region, self, options.scan, values)?;
             let (after, lines) = trace.run()?;
             values = after;
             logs.extend(lines);

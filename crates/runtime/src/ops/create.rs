@@ -18,6 +18,8 @@ pub(super) const OPS: &[OpDef] = &[
         run: |c| like(c, c.scalar("fill_value")?),
     },
     OpDef { name: "arange", params: &["start", "end?", "step?", "dtype?"], run: arange },
+    OpDef { name: "rand", params: &["size", "seed", "offset", "dtype?"], run: |c| draw(c, Draw::Uniform) },
+    OpDef { name: "randn", params: &["size", "seed", "offset", "dtype?"], run: |c| draw(c, Draw::Normal) },
     OpDef { name: "eye", params: &["n", "m?", "dtype?"], run: eye },
 ];
 
@@ -80,4 +82,25 @@ fn eye(c: &Call<'_>) -> Result<Value> {
     let cols = c.engine.arange(0, 1, sizes[1], DType::I64);
     let dtype = c.optional_dtype("dtype")?.unwrap_or(DType::F32);
     Ok(Value::tensor(rows.eq(&cols)?.cast(dtype)))
+}
+
+/// A distribution of draws.
+enum Draw {
+    Uniform,
+    Normal,
+}
+
+/// Draws take their seed and their position in the stream when they are recorded, so that no two are the same and no
+/// schedule changes them.
+fn draw(c: &Call<'_>, kind: Draw) -> Result<Value> {
+    let dims = dims(c, &c.ints("size")?)?;
+    let dtype = c.optional_dtype("dtype")?.unwrap_or(DType::F32);
+    if !dtype.is_float() {
+        return Err(bad(c.name(), "dtype", "a floating type", c.get("dtype")));
+    }
+    let (seed, offset) = (c.int("seed")? as u64, c.int("offset")? as u64);
+    Ok(Value::tensor(match kind {
+        Draw::Uniform => c.engine.rand(&dims, dtype, seed, offset),
+        Draw::Normal => c.engine.randn(&dims, dtype, seed, offset),
+    }))
 }

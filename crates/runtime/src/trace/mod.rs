@@ -22,7 +22,7 @@ use rustc_hash::FxHashMap;
 use crate::environment::GENERATOR;
 use crate::error::{Result, RunError, RunErrorKind, Waiting};
 use crate::input::Encoder;
-use crate::run::LogLine;
+use crate::run::{Callback, LogLine, Runner};
 
 /// A place within the model of one invoke.
 type Spot = (ModuleId, Inner);
@@ -50,6 +50,7 @@ pub(crate) struct Trace<'r> {
     region: RegionId,
     model: &'r Model,
     encoder: Option<&'r dyn Encoder>,
+    callbacks: &'r [Callback],
     /// The trace only looks at shapes.
     scan: bool,
     dependence: Dependence,
@@ -91,11 +92,11 @@ impl<'r> Trace<'r> {
     pub(crate) fn new(
         program: &'r Program,
         region: RegionId,
-        model: &'r Model,
-        encoder: Option<&'r dyn Encoder>,
+        runner: &Runner<'r>,
         scan: bool,
         values: Vec<Option<Value>>,
     ) -> Result<Trace<'r>> {
+        let Runner { model, encoder, callbacks } = *runner;
         let dependence = Dependence::new(program);
         let invokes: Vec<InvokeId> = program.invokes_of(region).map(|(id, _)| id).collect();
         let mut bindings: FxHashMap<InvokeId, Bindings> = invokes
@@ -135,6 +136,7 @@ impl<'r> Trace<'r> {
             region,
             model,
             encoder,
+            callbacks,
             scan,
             dependence,
             invokes,

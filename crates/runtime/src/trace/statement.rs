@@ -46,6 +46,7 @@ impl Trace<'_> {
                 self.logs.borrow_mut().push(LogLine { node, values });
                 Ok(None)
             }
+            Kind::Host { callback, args } => self.apply(*callback, args).map(Some),
             Kind::Stop { scope: StopScope::Trace, .. } => {
                 self.stopped.set(true);
                 Ok(None)
@@ -57,6 +58,32 @@ impl Trace<'_> {
             Kind::RequiresGrad { .. } => Ok(None),
             other => Err(unsupported(&format!("`{}` in a trace", other.word()))),
         }
+    }
+
+    /// Calls a function of the host's, on values that are computed first: once for each time its statement is reached,
+    /// whether or not anybody reads what it gives.
+    fn apply(&self, callback: u32, args: &[Arg]) -> Result<Value> {
+        if self.scan {
+            return Err(unsupported("a function of the host's in a scan"));
+        }
+        let function = self.callbacks.get(callback as usize).ok_or_else(|| {
+            RunError::new(RunErrorKind::NoItem {
+                container: "the program's host".into(),
+                key: format!("function {callback}"),
+            })
+        })?;
+        let values = args.iter().map(|a| self.argument(a)).collect::<Result<Vec<_>>>()?;
+        let mut tensors = Vec::new();
+        let mut fault = Ok(());
+        for value in &values {
+            value.for_each_var(&mut |var| match var.get() {
+                Ok(tensor) => tensors.push(tensor),
+                Err(e) => fault = Err(e),
+            });
+        }
+        fault?;
+        self.model.engine().eval(&tensors)?;
+        function(&values).map_err(|reason| RunError::new(RunErrorKind::Host { reason }))
     }
 
     fn call_module(&self, path: &str, args: &[Arg], kwargs: &[(String, Arg)]) -> Result<Value> {
