@@ -170,7 +170,8 @@ impl<'r> Trace<'r> {
             self.run_passes()?;
         }
         // The later steps of a generation are not followed by a scan.
-        if !self.stopped.get() && !(self.scan && self.generates()) {
+        let cut_short = self.stopped.get() || (self.scan && self.generates());
+        if !cut_short {
             self.check_finished()?;
         }
         Ok((self.values.into_inner(), self.logs.into_inner()))
