@@ -5,7 +5,7 @@
 //! so that a loop of any length runs in flat memory.
 //!
 //! ```
-//! use pellucid_tensor::{DType, Engine, grad::grad, optim::{Sgd, SgdOptions}};
+//! use pellucid_tensor::{DType, Engine, grad::grad, optim::{Optimizer as _, Sgd, SgdOptions}};
 //!
 //! # fn main() -> Result<(), pellucid_tensor::TensorError> {
 //! let engine = Engine::new();
