@@ -6,7 +6,7 @@ use pellucid_hub::{
     ChatTemplate, FileSelection, GenerationConfig, HubOptions, ModelFolder, ModelSource, Tokenizer,
 };
 use pellucid_nn::{RandomWeights, Skeleton, UnloadedWeights};
-use pellucid_runtime::{Callback, Encoder, Runner};
+use pellucid_runtime::{Encoder, Loaded};
 use pellucid_tensor::{DType, Engine, Tensor};
 
 use crate::demo;
@@ -292,12 +292,8 @@ impl Model {
         Ok(self.inner.model.logits(ids, None)?)
     }
 
-    pub(crate) fn runner<'a>(&'a self, callbacks: &'a [Callback]) -> Runner<'a> {
-        Runner {
-            callbacks,
-            model: &self.inner.model,
-            encoder: self.inner.tokenizer.as_ref().map(|t| t as &dyn Encoder),
-        }
+    pub(crate) fn loaded(&self) -> Loaded<'_> {
+        Loaded { model: &self.inner.model, encoder: self.inner.tokenizer.as_ref().map(|t| t as &dyn Encoder) }
     }
 }
 

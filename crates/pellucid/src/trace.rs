@@ -7,7 +7,7 @@ use std::rc::Rc;
 use pellucid_program::{
     Arg, Builder, Input, InvokeId, Kind, Line, NodeId, Place, Program, RegionKind, SourceId, Steps, StopScope,
 };
-use pellucid_runtime::{Callback, RunOptions};
+use pellucid_runtime::{Callback, RunOptions, Runner};
 
 use crate::error::Result;
 use crate::model::Model;
@@ -267,7 +267,8 @@ impl Trace {
 
     fn run_with(&self, options: RunOptions) -> Result<Results> {
         let callbacks = self.recording.borrow().callbacks.clone();
-        let outcome = self.model.runner(&callbacks).run(&self.program(), options)?;
+        let outcome =
+            Runner { models: &[self.model.loaded()], callbacks: &callbacks }.run(&self.program(), options)?;
         Ok(Results::new(outcome, self.recording.clone()))
     }
 }

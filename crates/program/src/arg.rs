@@ -100,6 +100,25 @@ impl Arg {
         });
     }
 
+    /// Puts other nodes in the place of those named anywhere inside, in written order. For arguments nested at most
+    /// [`Arg::MAX_DEPTH`] deep.
+    pub fn rename_nodes(&mut self, rename: &mut impl FnMut(NodeId) -> NodeId) {
+        match self {
+            Self::Node(node) => *node = rename(*node),
+            Self::List(items) | Self::Tuple(items) => {
+                items.iter_mut().for_each(|item| item.rename_nodes(rename))
+            }
+            Self::Dict(pairs) => pairs.iter_mut().for_each(|(key, value)| {
+                key.rename_nodes(rename);
+                value.rename_nodes(rename);
+            }),
+            Self::Slice { start, stop, step } => {
+                [start, stop, step].into_iter().for_each(|part| part.rename_nodes(rename));
+            }
+            _ => {}
+        }
+    }
+
     /// How deep lists, tuples, dictionaries and slices are nested; 0 for a plain value.
     #[must_use]
     pub fn depth(&self) -> usize {

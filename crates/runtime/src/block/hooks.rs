@@ -5,12 +5,13 @@ use std::task::Poll;
 use pellucid_nn::{Args, Hooks, ModuleId, NnError, Reach, Value};
 use pellucid_program::{InvokeId, Kind, NodeId, Point};
 
-use super::{Inner, Trace};
+use super::Block;
+use super::bindings::{Inner, Spot};
 use crate::error::{Result, RunError, RunErrorKind};
 
 /// One invoke's view of the trace.
 pub(super) struct InvokeHooks<'t, 'r> {
-    pub trace: &'t Trace<'r>,
+    pub block: &'t Block<'r>,
     pub invoke: InvokeId,
 }
 
@@ -26,12 +27,12 @@ type NnResult<T> = std::result::Result<T, NnError>;
 
 impl Hooks for InvokeHooks<'_, '_> {
     fn reach(&self, module: ModuleId) -> Reach {
-        self.trace.bindings[&self.invoke].reach[module.0 as usize]
+        self.block.bindings[&self.invoke].reach[module.0 as usize]
     }
 
     fn poll_enter(&self, module: ModuleId, args: &mut Args) -> Poll<NnResult<Option<Value>>> {
         let mut skipped = None;
-        match self.trace.visit(self.invoke, &(module, Inner::Inputs), &mut Here::Inputs(args, &mut skipped)) {
+        match self.block.visit(self.invoke, &(module, Inner::Inputs), &mut Here::Inputs(args, &mut skipped)) {
             Ok(true) => Poll::Ready(Ok(skipped)),
             Ok(false) => Poll::Pending,
             Err(e) => Poll::Ready(Err(e.into())),
@@ -43,7 +44,7 @@ impl Hooks for InvokeHooks<'_, '_> {
     }
 
     fn wants(&self, module: ModuleId, point: &str) -> bool {
-        self.trace.bindings[&self.invoke].spots.contains_key(&(module, Inner::Named(point.to_owned())))
+        self.block.bindings[&self.invoke].spots.contains_key(&(module, Inner::Named(point.to_owned())))
     }
 
     fn poll_inner(&self, module: ModuleId, point: &str, value: &mut Value) -> Poll<NnResult<()>> {
@@ -52,8 +53,8 @@ impl Hooks for InvokeHooks<'_, '_> {
 }
 
 impl InvokeHooks<'_, '_> {
-    fn visit_value(&self, spot: super::Spot, value: &mut Value) -> Poll<NnResult<()>> {
-        match self.trace.visit(self.invoke, &spot, &mut Here::Value(value)) {
+    fn visit_value(&self, spot: Spot, value: &mut Value) -> Poll<NnResult<()>> {
+        match self.block.visit(self.invoke, &spot, &mut Here::Value(value)) {
             Ok(true) => Poll::Ready(Ok(())),
             Ok(false) => Poll::Pending,
             Err(e) => Poll::Ready(Err(e.into())),
@@ -61,29 +62,57 @@ impl InvokeHooks<'_, '_> {
     }
 }
 
-impl Trace<'_> {
+impl Block<'_> {
     /// Carries out what is bound to a place; whether the forward pass may go on.
-    pub(super) fn visit(&self, invoke: InvokeId, spot: &super::Spot, here: &mut Here<'_>) -> Result<bool> {
-        let Some(bound) = self.bindings[&invoke].spots.get(spot) else { return Ok(true) };
+    pub(super) fn visit(&self, invoke: InvokeId, spot: &Spot, here: &mut Here<'_>) -> Result<bool> {
+        let Some(groups) = self.bindings[&invoke].spots.get(spot) else { return Ok(true) };
+        for group in groups {
+            let is_free = match group.all_rows {
+                None => self.visit_group(invoke, &group.nodes, here)?,
+                Some(all) => self.visit_all_rows(all, &group.nodes, invoke, spot, here)?,
+            };
+            if !is_free {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Carries out the statements of a group; whether nothing more of it is to come here.
+    pub(super) fn visit_group(
+        &self,
+        invoke: InvokeId,
+        bound: &[NodeId],
+        here: &mut Here<'_>,
+    ) -> Result<bool> {
         loop {
             if self.stopped.get() {
                 return Ok(false);
             }
             let before = self.progress.get();
-            for &node in bound.iter().filter(|&&n| self.is_due(n)) {
+            for &node in bound.iter().filter(|&&n| self.is_pending(n)) {
                 let at = |e: RunError| e.at(self.program, node);
-                match &self.program.nodes[node.index()].kind {
+                let is_due = self.is_due(node);
+                match &self.node(node).kind {
                     Kind::Read(place) => {
                         let value = read(&place.point, here);
-                        self.finish(node, Some(value)).map_err(at)?;
+                        if self.node(node).region != self.region {
+                            self.captured.borrow_mut().insert(node, value.clone());
+                        }
+                        if is_due {
+                            self.finish(node, Some(value)).map_err(at)?;
+                        }
                     }
-                    Kind::Write { place, value } if self.has_inputs(node) => {
+                    // Done in this turn of its loop.
+                    _ if self.is_done(node) => {}
+                    Kind::Write { place, value } if is_due && self.has_inputs(node) => {
                         let value = self.argument(value).map_err(at)?;
                         write(&place.point, here, value).map_err(at)?;
                         self.last_write.borrow_mut().insert(invoke, node);
+                        self.captured.borrow_mut().retain(|read, _| !bound.contains(read));
                         self.finish(node, None)?;
                     }
-                    Kind::Skip { value, .. } if self.has_inputs(node) => {
+                    Kind::Skip { value, .. } if is_due && self.has_inputs(node) => {
                         let value = self.argument(value).map_err(at)?;
                         if let Here::Inputs(_, skipped) = here {
                             **skipped = Some(value);
@@ -95,17 +124,24 @@ impl Trace<'_> {
                 }
             }
             self.run_ready()?;
-            let waits = |n: &NodeId| {
-                self.is_due(*n)
-                    || self.writes_through.get(n).is_some_and(|w| w.iter().any(|&w| self.is_due(w)))
-            };
-            if !bound.iter().any(waits) {
+            if !bound.iter().any(|&n| self.holds(n)) {
                 return Ok(true);
             }
             if self.progress.get() == before {
                 return Ok(false);
             }
         }
+    }
+
+    /// Whether the forward pass has to wait for a statement at the place where it is.
+    fn holds(&self, node: NodeId) -> bool {
+        let is_held = match self.node(node).kind {
+            Kind::Read(_) => {
+                !self.is_done(node) && self.is_pending(node) && !self.captured.borrow().contains_key(&node)
+            }
+            _ => self.is_pending(node),
+        };
+        is_held || self.writes_through.get(&node).is_some_and(|w| w.iter().any(|&w| self.is_pending(w)))
     }
 }
 
