@@ -1,6 +1,6 @@
 //! What a node does.
 
-use crate::{Arg, NodeId, Place, RegionId};
+use crate::{Arg, ConstantId, NodeId, Place, RegionId};
 
 /// What a node does.
 #[derive(Debug, Clone, PartialEq)]
@@ -270,6 +270,15 @@ impl Kind {
             Self::Merge { values } => values.iter_mut().for_each(|value| *value = rename(*value)),
             _ => {}
         }
+        self.args_mut().for_each(|arg| arg.rename_nodes(rename));
+    }
+
+    /// Puts other constants in the place of those that this one names.
+    pub fn rename_constants(&mut self, rename: &mut impl FnMut(ConstantId) -> ConstantId) {
+        self.args_mut().for_each(|arg| arg.rename_constants(rename));
+    }
+
+    fn args_mut(&mut self) -> impl Iterator<Item = &mut Arg> {
         let (one, list, kwargs): (Option<&mut Arg>, &mut [Arg], &mut [(String, Arg)]) = match self {
             Self::Op { args, kwargs, .. } | Self::Module { args, kwargs, .. } => (None, args, kwargs),
             Self::Log { args } | Self::Host { args, .. } => (None, args, &mut []),
@@ -279,9 +288,7 @@ impl Kind {
             Self::Backward { gradient, .. } => (gradient.as_mut(), &mut [], &mut []),
             _ => (None, &mut [], &mut []),
         };
-        for arg in one.into_iter().chain(list).chain(kwargs.iter_mut().map(|(_, arg)| arg)) {
-            arg.rename_nodes(rename);
-        }
+        one.into_iter().chain(list).chain(kwargs.iter_mut().map(|(_, arg)| arg))
     }
 
     /// The place that the node reads or writes by name, if it does.

@@ -37,7 +37,7 @@ impl<'a> ModelEnvironment<'a> {
     fn span(model: &Model, id: ModuleId) -> (u64, u64) {
         let tree = model.tree();
         let mut last = id;
-        while let Some(&child) = tree.node(last).children.last() {
+        while let Some(&child) = tree.node(last).children.iter().rfind(|&&c| !tree.is_attached(c)) {
             last = child;
         }
         let depth = |mut id: ModuleId| {
@@ -99,7 +99,11 @@ impl Environment for ModelEnvironment<'_> {
             return Some(u64::MAX);
         }
         let model = self.model(model)?;
-        let (enter, exit) = Self::span(model, model.tree().find(&place.module)?);
+        let id = model.tree().find(&place.module)?;
+        if model.tree().is_attached(id) {
+            return None;
+        }
+        let (enter, exit) = Self::span(model, id);
         match place.point {
             Point::Input | Point::Inputs => Some(enter),
             Point::Output => Some(exit),

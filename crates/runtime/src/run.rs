@@ -138,9 +138,7 @@ impl Runner<'_> {
             if let Some(e) = fault {
                 return Err(e.into());
             }
-            if let Some(first) = self.models.first() {
-                first.model.engine().eval(&wanted)?;
-            }
+            eval_each(&wanted)?;
         }
         Ok(Outcome { values: kept, logs, scanned: options.scan })
     }
@@ -163,4 +161,15 @@ impl Runner<'_> {
         }
         Ok(())
     }
+}
+
+/// Computes tensors, those of each engine together.
+pub(crate) fn eval_each(tensors: &[Tensor]) -> pellucid_tensor::Result<()> {
+    let mut left = tensors.to_vec();
+    while let Some(engine) = left.first().map(|t| t.engine().clone()) {
+        let (own, others): (Vec<Tensor>, Vec<Tensor>) = left.into_iter().partition(|t| *t.engine() == engine);
+        engine.eval(&own)?;
+        left = others;
+    }
+    Ok(())
 }

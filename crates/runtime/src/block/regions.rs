@@ -139,19 +139,17 @@ impl Block<'_> {
             }
             RegionKind::Cond { condition, else_of } => {
                 let before = else_of.is_some_and(|b| self.turns.with(b, |t| t.taken));
+                let computed = self.stalled.borrow_mut().remove(&site);
                 // Both branches are looked at when only shapes are known.
                 let holds = match condition {
                     _ if before && !self.state.scan => false,
                     None => true,
                     Some(condition) => {
-                        let condition = match self.stalled.borrow_mut().remove(&site) {
+                        let condition = match computed {
                             Some(arguments) => arguments.first(),
                             None => self.argument(condition)?,
                         };
-                        match crate::truth::of(&condition, self.state.scan)? {
-                            Some(holds) => holds,
-                            None => true,
-                        }
+                        crate::truth::of(&condition, self.state.scan)?.unwrap_or(true)
                     }
                 };
                 self.turns.with(region, |t| t.taken = before || holds);

@@ -38,7 +38,7 @@ impl Block<'_> {
         }
         self.state.watch_points.borrow_mut().retain(|n, _| !span.contains(&n.index()));
         let tensors = vars.iter().map(Var::get).collect::<pellucid_tensor::Result<Vec<Tensor>>>()?;
-        self.model.engine().eval(&tensors)?;
+        crate::run::eval_each(&tensors)?;
         for (var, tensor) in vars.iter().zip(tensors) {
             if !tensor.inputs().is_empty() {
                 var.set(tensor.detach()?)?;

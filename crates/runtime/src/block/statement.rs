@@ -241,7 +241,7 @@ impl Block<'_> {
                 key: format!("function {callback}"),
             })
         })?;
-        self.model.engine().eval(&arguments.tensors()?)?;
+        crate::run::eval_each(&arguments.tensors()?)?;
         function(&arguments.positional).map_err(|reason| RunError::new(RunErrorKind::Host { reason }))
     }
 
@@ -291,7 +291,7 @@ impl Block<'_> {
     pub(super) fn argument(&self, arg: &Arg) -> Result<Value> {
         let all = |items: &[Arg]| items.iter().map(|a| self.argument(a)).collect::<Result<Vec<_>>>();
         Ok(match arg {
-            Arg::Node(node) => self.value(*node).unwrap_or_default(),
+            Arg::Node(node) => self.here(self.value(*node).unwrap_or_default())?,
             Arg::None => Value::None,
             Arg::Bool(b) => Value::Bool(*b),
             Arg::Int(i) => Value::Int(*i),
@@ -317,6 +317,34 @@ impl Block<'_> {
             }
             Arg::Dtype(d) => ops::dtype_value(dtype(*d)),
             Arg::Device(name) => Value::Str(name.as_str().into()),
+        })
+    }
+}
+
+impl Block<'_> {
+    /// A value as this block's model can use it: what another model made is computed, and goes on as a number of its own
+    /// that gradients do not cross.
+    fn here(&self, value: Value) -> Result<Value> {
+        if self.state.runner.models.len() < 2 {
+            return Ok(value);
+        }
+        let each = |items: &[Value]| items.iter().map(|v| self.here(v.clone())).collect::<Result<Vec<_>>>();
+        Ok(match &value {
+            Value::Tensor(var) => {
+                let tensor = var.get()?;
+                if tensor.engine() == self.model.engine() {
+                    return Ok(value);
+                }
+                let computed = if self.state.scan {
+                    self.model.engine().unloaded(tensor.dims(), tensor.dtype(), "a value of another model")
+                } else {
+                    self.model.engine().from_value(tensor.eval()?, None)
+                };
+                Value::tensor(computed)
+            }
+            Value::Tuple(items) => Value::tuple(each(items)?),
+            // Lists and dictionaries are shared: whoever takes an element out of one brings it here.
+            _ => value,
         })
     }
 }
