@@ -97,7 +97,7 @@ fn tolerance(dtype: DType) -> f64 {
 
 /// The kind of an error, as the goldens name it.
 fn kind(e: &TensorError) -> &'static str {
-    match e {
+    match e.cause() {
         TensorError::Broadcast { .. } => "Broadcast",
         TensorError::Shape { .. } => "Shape",
         TensorError::Dimension { .. } => "Dimension",

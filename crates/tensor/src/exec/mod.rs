@@ -65,8 +65,8 @@ impl Engine {
     /// Computes the tensors together and keeps their values.
     ///
     /// # Errors
-    /// [`TensorError::NotLoaded`] for a leaf without data; faults that depend on computed values;
-    /// [`TensorError::Interrupted`].
+    /// [`TensorError::Computing`] names the node: [`TensorError::NotLoaded`] for a leaf without data, faults that depend
+    /// on computed values. [`TensorError::Interrupted`].
     pub fn eval(&self, targets: &[Tensor]) -> Result<()> {
         let rewrites = self.rewrites();
         self.packed().sweep();
@@ -85,13 +85,14 @@ impl Engine {
             let value = match work {
                 Work::Product(group) => {
                     let group = &plan.products[group];
-                    kernels::compute_product(group, plan.nodes[group.node], tensor, inputs)?
+                    kernels::compute_product(group, plan.nodes[group.node], tensor, inputs)
                 }
                 Work::Program(program) => {
-                    plan.programs[program].run(inputs, tensor.dims(), rewrites.in_place)
+                    Ok(plan.programs[program].run(inputs, tensor.dims(), rewrites.in_place))
                 }
-                _ => kernels::compute(tensor, inputs, rewrites)?,
+                _ => kernels::compute(tensor, inputs, rewrites),
             };
+            let value = value.map_err(|fault| fault.at(tensor))?;
             debug_assert_eq!(value.dims(), tensor.dims(), "{tensor:?}");
             debug_assert_eq!(value.dtype(), tensor.dtype(), "{tensor:?}");
             slots[i] = Some(value);
