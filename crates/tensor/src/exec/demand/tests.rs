@@ -36,7 +36,7 @@ fn next(e: &Engine, op: u8, x: &Tensor, y: &Tensor, p: usize) -> Result<Tensor> 
         2 => x.matmul(&w(&[16, 16], 50))?.add(&w(&[16], 51))?.mul_scalar(0.2),
         3 => x.linear(&w(&[16, 16], 52), Some(&w(&[16], 53)))?.unary(UnaryOp::GeluTanh)?.add(y),
         4 => x.layer_norm(Some(&w(&[16], 54)), Some(&w(&[16], 55)), 1e-5),
-        5 => x.rms_norm(&w(&[16], 54), 1e-6, 1.0, p % 2 == 0),
+        5 => x.rms_norm(&w(&[16], 54), 1e-6, 1.0, p.is_multiple_of(2)),
         6 => x.softmax(-1),
         7 => x.log_softmax(-1)?.mul_scalar(0.1),
         8 => x.reshape(&[10, 16])?.matmul(&w(&[16, 16], 56))?.reshape(&[2, 5, 16]),
@@ -44,7 +44,7 @@ fn next(e: &Engine, op: u8, x: &Tensor, y: &Tensor, p: usize) -> Result<Tensor> 
             let heads = |t: &Tensor| t.reshape(&[2, 5, 4, 4])?.permute(&[0, 2, 1, 3]);
             let spec = Attention {
                 scale: 0.5,
-                causal: p % 3 != 0,
+                causal: !p.is_multiple_of(3),
                 window: (p % 4 == 1).then_some(2),
                 softcap: (p % 5 == 1).then_some(3.0),
             };
@@ -64,7 +64,7 @@ fn next(e: &Engine, op: u8, x: &Tensor, y: &Tensor, p: usize) -> Result<Tensor> 
         16 => x.cumsum((p % 3) as i64)?.mul_scalar(0.3),
         17 => {
             let angles = leaf(e, &[5, 8], 58);
-            let pairs = if p % 2 == 0 { RotaryPairs::Halves } else { RotaryPairs::Adjacent };
+            let pairs = if p.is_multiple_of(2) { RotaryPairs::Halves } else { RotaryPairs::Adjacent };
             x.rotary(&angles.cos()?, &angles.sin()?, pairs)
         }
         18 => x.transpose(0, 1)?.reshape(&[10, 16])?.reshape(&[2, 5, 16]),
@@ -119,7 +119,7 @@ fn programme(
         all.push(next(e, op, &x, &y, p).expect("operands fit"));
     }
     // The last value most of all, as its making is the longest.
-    let pick = |i: usize| &all[if i % 3 == 0 { i % all.len() } else { all.len() - 1 }];
+    let pick = |i: usize| &all[if i.is_multiple_of(3) { i % all.len() } else { all.len() - 1 }];
     asked.iter().map(|&(how, i, p)| part(e, pick(i), how, p).expect("a part")).collect()
 }
 
