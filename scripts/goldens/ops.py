@@ -668,6 +668,72 @@ def views():
     t.write()
 
 
+# A name, the shapes of input and weight, and stride, padding, dilation and groups.
+CONVOLUTIONS = [
+    ("plain", (2, 3, 6), (4, 3, 3), ([1], [0], [1], 1)),
+    ("of stride and padding", (2, 3, 7), (2, 3, 3), ([2], [1], [1], 1)),
+    ("dilated", (1, 2, 9), (2, 2, 3), ([2], [2], [2], 1)),
+    ("with more padding than kernel", (1, 2, 4), (2, 2, 2), ([3], [3], [1], 1)),
+    ("with a rest", (1, 1, 8), (1, 1, 2), ([3], [0], [1], 1)),
+    ("in groups", (2, 4, 5), (6, 2, 2), ([1], [1], [1], 2)),
+    ("plain", (2, 2, 4, 5), (3, 2, 3, 2), ([1, 1], [0, 0], [1, 1], 1)),
+    ("of stride and padding", (1, 2, 5, 6), (2, 2, 3, 3), ([2, 1], [1, 2], [1, 1], 1)),
+    ("dilated", (2, 1, 6, 7), (2, 1, 2, 3), ([1, 2], [1, 0], [3, 2], 1)),
+    ("with more padding than kernel", (1, 1, 3, 3), (2, 1, 1, 2), ([2, 3], [2, 4], [1, 1], 1)),
+    ("with a rest", (1, 1, 6, 8), (1, 1, 3, 3), ([4, 3], [1, 1], [1, 1], 1)),
+    ("in groups", (2, 4, 3, 4), (6, 2, 2, 2), ([1, 2], [1, 1], [1, 1], 2)),
+    ("by channel", (1, 3, 4, 4), (6, 1, 2, 2), ([2, 2], [0, 0], [1, 1], 3)),
+    ("of one place", (2, 3, 2, 2), (4, 3, 2, 2), ([1, 1], [0, 0], [1, 1], 1)),
+    ("of one pixel", (2, 3, 2, 3), (4, 3, 1, 1), ([1, 1], [0, 0], [1, 1], 1)),
+]
+
+
+def convolutions():
+    global RNG
+    RNG = np.random.default_rng(SEED + 2)
+    t = Theme("conv")
+    for name, x, w, args in CONVOLUTIONS:
+        op = "conv1d" if len(x) == 3 else "conv2d"
+        for dtype in ("f32", "f64"):
+            inputs = [normal(*x, dtype=dtype), normal(*w, dtype=dtype), normal(w[0], dtype=dtype)]
+            t.case(f"{op} {name} {dtype}", inputs, [op, [0, 1, 2], *args])
+            t.case(f"{op} {name} {dtype} without bias", inputs[:2], [op, [0, 1], *args])
+        for dtype in ("bf16", "f16"):
+            inputs = [normal(*x, dtype=dtype), normal(*w, dtype=dtype)]
+            t.case(f"{op} {name} {dtype}", inputs, [op, [0, 1], *args])
+        t.case(f"{op} {name} of one", [normal(*x[1:]), normal(*w)], [op, [0, 1], *args])
+    one, two = ([1], [0], [1], 1), ([1, 1], [0, 0], [1, 1], 1)
+    t.case("conv2d of views", [normal(2, 4, 3, 3), normal(3, 3, 2, 2)], ["permute", [0], [0, 2, 1, 3]],
+           ["flip", [1], [3]], ["conv2d", [2, 3], *two])
+    t.case("conv2d of no batch", [normal(0, 2, 3, 3), normal(3, 2, 2, 2)], ["conv2d", [0, 1], *two])
+    t.case("conv2d of wrong channels", [normal(1, 3, 4, 4), normal(2, 2, 2, 2)], ["conv2d", [0, 1], *two], error="Shape")
+    t.case("conv2d of too large a kernel", [normal(1, 2, 4, 4), normal(2, 2, 5, 2)], ["conv2d", [0, 1], *two],
+           error="Shape")
+    t.case("conv2d of a wrong bias", [normal(1, 2, 4, 4), normal(2, 2, 2, 2), normal(3)], ["conv2d", [0, 1, 2], *two],
+           error="Shape")
+    t.case("conv2d of wrong groups", [normal(1, 4, 4, 4), normal(3, 2, 2, 2)],
+           ["conv2d", [0, 1], [1, 1], [0, 0], [1, 1], 2], error="Shape")
+    t.case("conv2d of no stride", [normal(1, 2, 4, 4), normal(2, 2, 2, 2)],
+           ["conv2d", [0, 1], [0, 1], [0, 0], [1, 1], 1], error="Argument")
+    t.case("conv2d of mixed types", [normal(1, 2, 4, 4), normal(2, 2, 2, 2, dtype="f64")], ["conv2d", [0, 1], *two],
+           error="Type")
+    t.case("conv1d of an image", [normal(1, 2, 4, 4), normal(2, 2, 2)], ["conv1d", [0, 1], *one], error="Shape")
+    t.case("conv2d of a signal's weight", [normal(1, 2, 4, 4), normal(2, 2, 2)], ["conv2d", [0, 1], *two], error="Shape")
+    for dtype in ("f32", "f64", "bf16", "f16"):
+        for old, new in (((3, 4), (6, 8)), ((3, 4), (5, 3)), ((5, 2), (1, 7)), ((4, 6), (2, 3)), ((1, 1), (3, 2)),
+                         ((7, 5), (7, 5)), ((10, 3), (3, 10))):
+            for mode, corners in (("nearest", False), ("bilinear", False), ("bilinear", True)):
+                # Half precision: PyTorch's bilinear rounds in other places.
+                tol = None if dtype in ("f32", "f64") else 0.02
+                t.case(f"resize {list(old)} to {list(new)} {mode} {corners} {dtype}", [normal(2, 2, *old, dtype=dtype)],
+                       ["resize", [0], list(new), mode, corners], tol=tol)
+    for mode, corners in (("nearest", False), ("linear", False), ("linear", True)):
+        for old, new in ((5, 8), (8, 5), (3, 1), (6, 29)):
+            t.case(f"resize {old} to {new} {mode} {corners}", [normal(2, 3, old)], ["resize", [0], [new], mode, corners])
+    t.case("resize to nothing", [normal(1, 1, 3, 3)], ["resize", [0], [0, 3], "nearest", False], error="Argument")
+    t.write()
+
+
 def second():
     """Gradients of gradients: those of the weighted sum of the first ones."""
     global RNG
@@ -773,6 +839,11 @@ def second():
          ["narrow", [3], 0, 1, 2], ["mul", [4, 4]])
     case("cat", [normal(2, 3), normal(2, 1)], ["cat", [0, 1], 1], ["mul", [2, 2]])
     case("expand", [normal(2, 1)], ["expand", [0], [3, 2, 4]], ["exp", [1]])
+    for name, x, w, args in CONVOLUTIONS:
+        op = "conv1d" if len(x) == 3 else "conv2d"
+        case(f"{op} {name}", [normal(*x), normal(*w), normal(w[0])], [op, [0, 1, 2], *args])
+    for mode, corners in (("nearest", False), ("bilinear", False), ("bilinear", True)):
+        case(f"resize {mode} {corners}", [normal(1, 2, 3, 4)], ["resize", [0], [5, 3], mode, corners], ["mul", [1, 1]])
     # One layer of a language model, from the ids to the loss.
     d = 4
     ids = torch.tensor([[3, 1, 4, 1, 5]])
@@ -791,7 +862,7 @@ def second():
 
 
 STREAM = [elementwise, promotion, reductions, order, norms, contractions, indexing, views]
-ALONE = [second]
+ALONE = [convolutions, second]
 
 if __name__ == "__main__":
     # Themes that have a stream of random numbers of their own can be named on the command line and are then written alone;

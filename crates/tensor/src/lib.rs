@@ -16,7 +16,7 @@ mod reference;
 pub mod shape;
 pub mod value;
 
-pub use build::{IndexItem, IndexPlan, Reduction, ViewStep};
+pub use build::{Convolution, IndexItem, IndexPlan, Interpolation, Reduction, ViewStep};
 pub use dtype::{DType, Element, Scalar};
 pub use error::{FailedNode, Result, TensorError};
 pub use exec::Rewrites;

@@ -291,6 +291,11 @@ fn indexing_agrees_with_pytorch() {
 }
 
 #[test]
+fn convolutions_and_resizing_agree_with_pytorch() {
+    check("conv");
+}
+
+#[test]
 fn gradients_of_gradients_agree_with_pytorch() {
     check("second");
 }

@@ -2,10 +2,10 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use super::second;
-use crate::build::ViewStep;
+use super::{conv, second};
+use crate::build::{Convolution, ViewStep};
 use crate::dtype::DType;
-use crate::error::{Result, TensorError};
+use crate::error::Result;
 use crate::graph::Tensor;
 use crate::op::{Attention, BinaryOp, Op, ReduceOp, RotaryPairs, ScanOp, UnaryOp};
 
@@ -144,7 +144,15 @@ pub(super) fn operand_gradients(y: &Tensor, g: &Tensor, wanted: &dyn Fn(usize) -
         Op::LogSoftmaxGrad => return second::log_softmax(y, g, wanted),
         Op::LayerNormGrad { eps, .. } => return second::layer_norm(*eps, y, g, wanted),
         Op::RmsNormGrad { eps, offset } => return second::rms_norm(*eps, *offset, y, g, wanted),
-        Op::Conv2d { .. } => return Err(none(y.op().name())),
+        Op::Conv2d { stride, padding, dilation, groups } => {
+            let how = Convolution {
+                stride: stride.map(usize::from),
+                padding: padding.map(usize::from),
+                dilation: dilation.map(usize::from),
+                groups: usize::from(*groups),
+            };
+            return conv::conv2d(how, y, g, wanted);
+        }
         Op::Leaf { .. }
         | Op::Literal(_)
         | Op::Full(_)
@@ -156,10 +164,6 @@ pub(super) fn operand_gradients(y: &Tensor, g: &Tensor, wanted: &dyn Fn(usize) -
     }
     out.retain(|(i, _)| wanted(*i));
     Ok(out)
-}
-
-fn none(what: &str) -> TensorError {
-    TensorError::NoGradient { what: format!("no derivative is known of `{what}`") }
 }
 
 fn one_minus(t: &Tensor) -> Result<Tensor> {
