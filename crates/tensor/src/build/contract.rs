@@ -1,4 +1,4 @@
-//! Contractions: matrix products, attention, rotary embedding, convolution.
+//! Contractions: matrix products, attention, rotary embedding.
 
 use smallvec::smallvec;
 

@@ -1,5 +1,6 @@
 //! What a plan would do, as text and numbers.
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use rustc_hash::FxHashMap;
@@ -113,7 +114,8 @@ impl Engine {
     /// What [`Engine::eval`] would do for the tensors now; nothing is computed.
     #[must_use]
     pub fn plan(&self, targets: &[Tensor]) -> PlanSummary {
-        let plan = Plan::new(targets, self.rewrites());
+        let narrowed = OnceCell::new();
+        let plan = Plan::new(targets, self.rewrites(), &narrowed);
         let mut summary =
             PlanSummary { steps: Vec::new(), nodes: 0, fused: 0, flops: 0, peak_bytes_estimate: 0 };
         let mut numbers: FxHashMap<usize, usize> = FxHashMap::default();
