@@ -225,16 +225,16 @@ impl Value {
 #[derive(Clone, Debug, Default)]
 pub struct Args {
     /// Positional arguments.
-    pub positional: SmallVec<[Value; 2]>,
+    pub positional: SmallVec<[Value; 1]>,
     /// Named arguments.
-    pub named: SmallVec<[(&'static str, Value); 4]>,
+    pub named: Vec<(&'static str, Value)>,
 }
 
 impl Args {
     /// One positional tensor.
     #[must_use]
     pub fn one(var: &Var) -> Args {
-        Args { positional: SmallVec::from_iter([Value::Tensor(var.clone())]), named: SmallVec::new() }
+        Args { positional: SmallVec::from_iter([Value::Tensor(var.clone())]), named: Vec::new() }
     }
 
     /// With a positional argument added.

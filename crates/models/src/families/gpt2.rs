@@ -107,8 +107,9 @@ impl SelfAttention {
         let cache = args.cache("layer_past");
         let qkv = tensor(&pass.call(&*self.c_attn, Args::one(&hidden)).await?)?;
         let width = self.heads.n * self.heads.d_head;
-        let head = |i: usize| -> NnResult<Var> { self.heads.split(&qkv.narrow(-1, i * width, width)?) };
-        let (q, k, v) = (head(0)?.get()?, head(1)?.get()?, head(2)?.get()?);
+        let qkv = qkv.get()?;
+        let head = |i: usize| self.heads.split(&qkv.narrow(-1, (i * width) as i64, width)?);
+        let (q, k, v) = (head(0)?, head(1)?, head(2)?);
         let mixed = self.core.attend(pass, (&q, &k, &v), mask(&args)?.as_ref(), cache.as_deref()).await?;
         let merged = Var::new(Heads::merge(&mixed)?);
         let projected = tensor(&pass.call(&*self.c_proj, Args::one(&merged)).await?)?;

@@ -128,8 +128,8 @@ impl SelfAttention {
         let qkv = tensor(&pass.call(&*self.query_key_value, Args::one(&hidden)).await?)?;
         // Query, key and value of a head lie side by side.
         let d_head = self.heads.d_head;
-        let each = Heads { d_head: 3 * d_head, ..self.heads }.split(&qkv)?;
-        let part = |i: usize| -> NnResult<_> { Ok(each.narrow(-1, i * d_head, d_head)?.get()?) };
+        let each = Heads { d_head: 3 * d_head, ..self.heads }.split(&qkv.get()?)?;
+        let part = |i: usize| -> NnResult<_> { Ok(each.narrow(-1, (i * d_head) as i64, d_head)?) };
         let (q, k, v) = (part(0)?, part(1)?, part(2)?);
         let (cos, sin) = RotaryAngles::halves(&args.get(usize::MAX, "position_embeddings"))?;
         let q = q.rotary(&cos, &sin, RotaryPairs::Halves)?;

@@ -112,10 +112,10 @@ impl SelfAttention {
         let (cos, sin) = self.angles.at(&positions, DType::F32)?;
         let (cos, sin) = (cos.unsqueeze(1)?, sin.unsqueeze(1)?);
         let turn = |x: &Var| -> NnResult<_> {
-            let heads = self.heads.split(x)?.get()?.cast(DType::F32);
+            let heads = self.heads.split(&x.get()?)?.cast(DType::F32);
             Ok(heads.rotary(&cos, &sin, RotaryPairs::Adjacent)?)
         };
-        let (q, k, v) = (turn(&q)?, turn(&k)?, self.heads.split(&v)?.get()?);
+        let (q, k, v) = (turn(&q)?, turn(&k)?, self.heads.split(&v.get()?)?);
         let cache = args.cache("layer_past");
         let mixed = self.core.attend(pass, (&q, &k, &v), mask(&args)?.as_ref(), cache.as_deref()).await?;
         let merged = Var::new(Heads::merge(&mixed)?);
