@@ -143,9 +143,23 @@ pub struct Memory {
     calls: RefCell<FxHashMap<CallKey, Remembered>>,
 }
 
+impl Memory {
+    /// The number of calls remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.calls.borrow().len()
+    }
+
+    /// Whether no call is remembered yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 impl std::fmt::Debug for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Memory({} calls)", self.calls.borrow().len())
+        write!(f, "Memory({} calls)", self.len())
     }
 }
 
@@ -167,8 +181,7 @@ impl<'a> Forward<'a> {
     pub fn call<'b>(&'b self, layer: &'b dyn Layer, args: Args) -> LayerFuture<'b> {
         let id = layer.module();
         match (self.hooks.reach(id), self.memory) {
-            // Small modules are as quickly built as recognised.
-            (Reach::None, Some(memory)) if !self.model.tree().node(id).children.is_empty() => {
+            (Reach::None, Some(memory)) if self.model.is_remembered(id) => {
                 self.remembered(memory, layer, args)
             }
             (Reach::None | Reach::Inside, _) => layer.forward(self, args),
@@ -220,12 +233,14 @@ impl<'a> Forward<'a> {
             return LayerFuture { state: State::Built(refreshed(&known.output)) };
         }
         LayerFuture::boxed(async move {
-            let before: Vec<Tensor> = call.cache.as_ref().map(|c| c.tensors()).unwrap_or_default();
-            let output = layer.forward(self, args).await?;
+            let before = call.cache.as_ref().map_or(0, |c| c.writes());
+            // Nothing inside needs to be remembered beside the whole.
+            let inside = Forward { memory: None, ..*self };
+            let output = layer.forward(&inside, args).await?;
             let mut aliases = false;
             output.for_each_var(&mut |var| aliases |= call.vars.iter().any(|own| own.same_storage(var)));
             if !aliases && is_plain(&output) {
-                let cached = call.cache.map(|c| changes(&c, &before)).unwrap_or_default();
+                let cached = call.cache.map(|c| c.written_since(before)).unwrap_or_default();
                 let kept = Remembered { output: refreshed(&output), cached, _args: call.tensors };
                 memory.calls.borrow_mut().insert(call.key, kept);
             }
@@ -300,20 +315,6 @@ impl Call {
         }
         Some(())
     }
-}
-
-/// Layers of the cache that were not there before.
-fn changes(cache: &KvCache, before: &[Tensor]) -> Vec<(usize, Tensor, Tensor)> {
-    let mut found = Vec::new();
-    let n_layers = cache.tensors().len();
-    for layer in 0..n_layers {
-        if let Some((k, v)) = cache.layer(layer)
-            && !before.iter().any(|t| t.same_node(&k))
-        {
-            found.push((layer, k, v));
-        }
-    }
-    found
 }
 
 /// Whether the value consists of tensors and tuples only, which can be given out again.

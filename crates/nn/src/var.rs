@@ -379,6 +379,17 @@ mod tests {
     }
 
     #[test]
+    fn a_write_leaves_the_strides_of_the_storage() {
+        let x = matrix();
+        let y = Var::new(x.get().unwrap().transpose(0, 1).unwrap().neg().unwrap());
+        y.set(zeros(&x, &[4, 3])).unwrap();
+        assert_eq!(y.strides().as_slice(), [1, 4]);
+        // So this is a copy, as it would have been before the write.
+        y.reshape(&[12]).unwrap().set(x.get().unwrap().reshape(&[12]).unwrap()).unwrap();
+        assert_eq!(y.get().unwrap().to_vec::<f32>().unwrap(), [0.0; 12]);
+    }
+
+    #[test]
     fn writing_to_an_expanded_view_is_refused() {
         let x = matrix();
         let row = x.index(&[0.into(), IndexItem::NewAxis]).unwrap();

@@ -65,14 +65,15 @@ impl Body {
 
         let mut presents = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
-            let block_args = Args::one(&hidden)
-                .with("layer_past", Value::Cache(inputs.cache.clone()))
-                .with("attention_mask", inputs.mask.clone())
-                .with("head_mask", Value::None)
-                .with("encoder_hidden_states", Value::None)
-                .with("encoder_attention_mask", Value::None)
-                .with("use_cache", Value::Bool(true))
-                .with("output_attentions", Value::Bool(false));
+            let block_args = Args::one(&hidden).with_all([
+                ("layer_past", Value::Cache(inputs.cache.clone())),
+                ("attention_mask", inputs.mask.clone()),
+                ("head_mask", Value::None),
+                ("encoder_hidden_states", Value::None),
+                ("encoder_attention_mask", Value::None),
+                ("use_cache", Value::Bool(true)),
+                ("output_attentions", Value::Bool(false)),
+            ]);
             let output = pass.call(&**block, block_args).await?;
             hidden = first(&output)?;
             presents.push(item(&output, 1));

@@ -65,15 +65,16 @@ impl Body {
         let rotary_args = Args::one(&hidden).and(Value::Tensor(inputs.position_ids.clone()));
         let embeddings = pass.call(&*self.rotary_emb, rotary_args).await?;
         for block in &self.layers {
-            let block_args = Args::one(&hidden)
-                .with("attention_mask", inputs.mask.clone())
-                .with("position_ids", Value::Tensor(inputs.position_ids.clone()))
-                .with("head_mask", Value::None)
-                .with("layer_past", Value::Cache(inputs.cache.clone()))
-                .with("use_cache", Value::Bool(true))
-                .with("output_attentions", Value::Bool(false))
-                .with("cache_position", Value::Tensor(inputs.cache_position.clone()))
-                .with("position_embeddings", embeddings.clone());
+            let block_args = Args::one(&hidden).with_all([
+                ("attention_mask", inputs.mask.clone()),
+                ("position_ids", Value::Tensor(inputs.position_ids.clone())),
+                ("head_mask", Value::None),
+                ("layer_past", Value::Cache(inputs.cache.clone())),
+                ("use_cache", Value::Bool(true)),
+                ("output_attentions", Value::Bool(false)),
+                ("cache_position", Value::Tensor(inputs.cache_position.clone())),
+                ("position_embeddings", embeddings.clone()),
+            ]);
             hidden = first(&pass.call(&**block, block_args).await?)?;
         }
         let last = pass.call(&*self.final_layer_norm, Args::one(&hidden)).await?;
