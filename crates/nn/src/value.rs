@@ -82,6 +82,8 @@ impl Record {
 pub struct KvCache {
     past: Cell<usize>,
     layers: RefCell<Vec<Option<(Tensor, Tensor)>>>,
+    /// Layers in the order in which the present forward pass wrote them.
+    written: RefCell<Vec<usize>>,
 }
 
 impl KvCache {
@@ -94,6 +96,21 @@ impl KvCache {
     /// Marks the start of a forward pass: what is held now is the past.
     pub fn begin_pass(&self) {
         self.past.set(self.seq_len());
+        self.written.borrow_mut().clear();
+    }
+
+    /// How often the present forward pass has written a layer.
+    #[must_use]
+    pub fn writes(&self) -> usize {
+        self.written.borrow().len()
+    }
+
+    /// Keys and values of the layers written since there were `before` writes.
+    #[must_use]
+    pub fn written_since(&self, before: usize) -> Vec<(usize, Tensor, Tensor)> {
+        let written = self.written.borrow();
+        let later = written.get(before..).unwrap_or_default();
+        later.iter().filter_map(|&layer| self.layer(layer).map(|(k, v)| (layer, k, v))).collect()
     }
 
     /// Tokens held when the present forward pass started.
@@ -115,6 +132,7 @@ impl KvCache {
             layers.resize(layer + 1, None);
         }
         layers[layer] = Some((keys, values));
+        self.written.borrow_mut().push(layer);
     }
 
     /// Adds the keys and values of new tokens behind those held, and returns all.
@@ -225,16 +243,16 @@ impl Value {
 #[derive(Clone, Debug, Default)]
 pub struct Args {
     /// Positional arguments.
-    pub positional: SmallVec<[Value; 2]>,
+    pub positional: SmallVec<[Value; 1]>,
     /// Named arguments.
-    pub named: SmallVec<[(&'static str, Value); 4]>,
+    pub named: Vec<(&'static str, Value)>,
 }
 
 impl Args {
     /// One positional tensor.
     #[must_use]
     pub fn one(var: &Var) -> Args {
-        Args { positional: SmallVec::from_iter([Value::Tensor(var.clone())]), named: SmallVec::new() }
+        Args { positional: SmallVec::from_iter([Value::Tensor(var.clone())]), named: Vec::new() }
     }
 
     /// With a positional argument added.
@@ -248,6 +266,13 @@ impl Args {
     #[must_use]
     pub fn with(mut self, name: &'static str, value: Value) -> Args {
         self.named.push((name, value));
+        self
+    }
+
+    /// With named arguments added.
+    #[must_use]
+    pub fn with_all<const N: usize>(mut self, named: [(&'static str, Value); N]) -> Args {
+        self.named.extend(named);
         self
     }
 
