@@ -6,6 +6,7 @@ it gives the program: every access and operation becomes a statement, in the ord
 
 import base64
 import contextlib
+import inspect
 import json
 import sys
 
@@ -141,7 +142,7 @@ class Recording:
         with_ = "".join(f"{k}: {self.arg(v)}, " for k, v in options.items())[:-2]
         text = f"invoke @{len(self.invokes)} in ^{region} {self.input(inputs)}"
         self.invokes.append(text + (f" with {{{with_}}}" if with_ else "") + f" {at}")
-        before, self.invoke, self.moved = self.invoke, len(self.invokes) - 1, {}
+        before, self.invoke, self.moved, self.steps = self.invoke, len(self.invokes) - 1, {}, []
         try:
             yield self.invoke
         finally:
@@ -241,6 +242,9 @@ class Proxy:
             raise AttributeError(name)
         return Attribute(self, name)
 
+    def __len__(self):
+        return self.op("len", self)
+
     def __getitem__(self, index):
         return self.op("getitem", self, index)
 
@@ -259,11 +263,19 @@ class Proxy:
     @classmethod
     def __torch_function__(cls, function, types, args=(), kwargs=None):
         name = function.__name__
-        names = {"__rsub__": "rsub", "__rpow__": "rpow", "__rdiv__": "rtruediv"}
+        names = {"__rsub__": "rsub", "linalg_vector_norm": "vector_norm", "__setitem__": "setitem"}
         proxy = next(proxies([args, kwargs]))
-        if name == "__set__" or name == "__setitem__":
-            name = "setitem"
-        return proxy.recording.op(names.get(name, name), args, kwargs or {})
+        given = {k: v for k, v in (kwargs or {}).items() if not is_default(function, k, v)}
+        return proxy.recording.op(names.get(name, name), args, given)
+
+
+def is_default(function, name, value):
+    """PyTorch hands on arguments that nobody gave; a program says what was written."""
+    try:
+        found = inspect.signature(function).parameters.get(name)
+    except ValueError:
+        found = None
+    return name in ("_stacklevel", "out") or value is None or (found is not None and value is found.default)
 
 
 BINARY = {
@@ -310,11 +322,11 @@ class Module:
     """A module of a model."""
 
     def __init__(self, recording, model, path="", steps=None):
-        self.__dict__.update(recording=recording, model=model, path=path, own_steps=steps)
+        self.__dict__.update(recording=recording, number=model, path=path, own_steps=steps)
 
     def child(self, name):
         path = f"{self.path}.{name}" if self.path else name
-        return Module(self.recording, self.model, path, self.own_steps)
+        return Module(self.recording, self.number, path, self.own_steps)
 
     def at(self):
         if self.own_steps:
@@ -360,7 +372,10 @@ class Module:
         return Steps(self)
 
     def all(self):
-        return self.iter[:]
+        """Every call, in the block that it opens or, called by itself, up to the invoke's end."""
+        block = self.iter[:]
+        block.enter()
+        return block
 
 
 def is_within(path, other):
@@ -373,15 +388,19 @@ class Steps:
 
     def __getitem__(self, key):
         module = self.module
-        return StepsBlock(module.recording, module.model, module.path, all_of(key))
+        return StepsBlock(module.recording, module.number, module.path, all_of(key))
 
 
 class StepsBlock(Module):
-    def __enter__(self):
+    def enter(self):
         self.recording.steps.append((self.path, self.own_steps))
 
+    def __enter__(self):
+        if (self.path, self.own_steps) not in self.recording.steps:
+            self.enter()
+
     def __exit__(self, *_):
-        self.recording.steps.pop()
+        self.recording.steps.remove((self.path, self.own_steps))
 
 
 class Model(Module):
@@ -391,14 +410,14 @@ class Model(Module):
         super().__init__(recording, number)
 
     def trace(self, *inputs, invoker_kwargs=None, **options):
-        return self.running(f"trace {self.model}", inputs, invoker_kwargs or {}, options)
+        return self.running(f"trace {self.number}", inputs, invoker_kwargs or {}, options)
 
     def generate(self, *inputs, invoker_kwargs=None, **options):
         pairs = ", ".join(f"{k}: {self.recording.arg(v)}" for k, v in options.items())
-        return self.running(f"trace {self.model} generate {{{pairs}}}", inputs, invoker_kwargs or {}, {})
+        return self.running(f"trace {self.number} generate {{{pairs}}}", inputs, invoker_kwargs or {}, {})
 
     def scan(self, *inputs):
-        return self.running(f"trace {self.model}", inputs, {}, {})
+        return self.running(f"trace {self.number}", inputs, {}, {})
 
     @contextlib.contextmanager
     def running(self, what, inputs, invoke_options, options):
@@ -417,11 +436,11 @@ class Model(Module):
 
     @contextlib.contextmanager
     def edit(self, inplace=False):
-        number = self.model
+        number = self.number
         if not inplace:
             number = self.recording.models
             self.recording.models += 1
-        with self.recording.region(f"edit {self.model} as {number}"):
+        with self.recording.region(f"edit {self.number} as {number}"):
             yield Model(self.recording, number)
 
 
@@ -474,6 +493,8 @@ class Library:
         self.recording = recording
 
     def __getattr__(self, name):
+        # Where a builtin differs from the method of its name it has a prefix.
+        name = f"builtins.{name}" if name in ("int", "float", "bool") else name
         return lambda *args, **kwargs: self.recording.op(name, args, kwargs)
 
     def log(self, *args):
@@ -516,9 +537,9 @@ def creation_recorded(recording):
         (torch.optim, "SGD", lambda p, **k: recording.op("sgd", [p], k, kind=Optimizer)),
         (torch.optim, "AdamW", lambda p, **k: recording.op("adamw", [p], k, kind=Optimizer)),
         (einops, "rearrange", lambda t, p, **k: recording.op("rearrange", [t, p], k)),
-        (einops, "repeat", lambda t, p, **k: recording.op("einops_repeat", [t, p], k)),
-        (einops, "reduce", lambda t, p, r, **k: recording.op("einops_reduce", [t, p, r], k)),
-        (einops, "einsum", lambda *a: recording.op("einsum", a)),
+        (einops, "repeat", lambda t, p, **k: recording.op("einops.repeat", [t, p], k)),
+        (einops, "reduce", lambda t, p, r, **k: recording.op("einops.reduce", [t, p, r], k)),
+        (einops, "einsum", lambda *a: recording.op("einops.einsum", a)),
     ]
     for owner, name, stand_in in others:
         kept.append((owner, name, getattr(owner, name)))

@@ -80,8 +80,11 @@ class Absent:
 ABSENT = Absent()
 
 
-def own(tensor):
-    return tensor.detach().clone()
+class Record:
+    """Named fields: an output object, or what a function of PyTorch's returns."""
+
+    def __init__(self, name, fields):
+        self.name, self.fields = name, fields
 
 
 def encode(value, key, arrays):
@@ -91,6 +94,8 @@ def encode(value, key, arrays):
     if isinstance(value, torch.Tensor):
         arrays[key] = value.detach().clone().contiguous()
         return {"tensor": key}
+    if isinstance(value, Record):
+        return {"record": [value.name, [[k, encode(v, f"{key}.{k}", arrays)] for k, v in value.fields.items()]]}
     if isinstance(value, torch.dtype):
         return {"dtype": str(value).removeprefix("torch.")}
     if value is None or isinstance(value, (bool, int, float, str)):

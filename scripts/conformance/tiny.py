@@ -39,7 +39,7 @@ def tokenizer():
     own = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="<end>"))
     own.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return transformers.PreTrainedTokenizerFast(tokenizer_object=own, eos_token="<end>", pad_token="<end>",
-                                                padding_side="left")
+                                                padding_side="left", model_input_names=["input_ids", "attention_mask"])
 
 
 def build(name, attention=None):

@@ -91,7 +91,8 @@ impl Arrays {
         let (length, rest) = bytes.split_at(8);
         let length = u64::from_le_bytes(length.try_into().expect("eight bytes")) as usize;
         let header: Value = serde_json::from_slice(&rest[..length]).expect("a header");
-        let entries = header.as_object().expect("an object").iter().filter(|(name, _)| *name != "__metadata__");
+        let entries =
+            header.as_object().expect("an object").iter().filter(|(name, _)| *name != "__metadata__");
         Arrays(
             entries
                 .map(|(name, entry)| {

@@ -41,10 +41,7 @@ pub(crate) fn value(
                 let (dims, dtype) = (tensor.dims(), tensor.dtype());
                 if dims != e.dims || dtype != e.dtype {
                     let (want, have) = (e.dtype.name(), dtype.name());
-                    return Err(format!(
-                        "`{at}`: expected {want}{:?}, got {have}{dims:?}",
-                        e.dims
-                    ));
+                    return Err(format!("`{at}`: expected {want}{:?}, got {have}{dims:?}", e.dims));
                 }
                 if elements && !case.is_scan {
                     let wanted = numbers(e);
@@ -54,6 +51,16 @@ pub(crate) fn value(
                 Ok(())
             }
             (Some(("tuple", Json::Array(e))), Value::Tuple(g)) => all(g, e),
+            (Some(("record", e)), Value::Record(g)) => {
+                let name = g.type_name;
+                let fields = g.fields.borrow();
+                let set = fields.iter().filter(|(_, v)| !matches!(v, Value::None));
+                let pairs: Vec<Value> =
+                    set.map(|(k, v)| Value::tuple([Value::Str(k.clone()), v.clone()])).collect();
+                let wanted = e[1].as_array().expect("fields").iter();
+                let wanted: Vec<Json> = wanted.map(|pair| serde_json::json!({ "tuple": pair })).collect();
+                if e[0] == name { all(&pairs, &wanted) } else { differ() }
+            }
             (Some(("dtype", Json::String(e))), Value::DType(g)) if *e == g.name() => Ok(()),
             (Some(("dict", Json::Array(e))), Value::Dict(g)) => {
                 let pairs: Vec<Value> =
@@ -111,9 +118,9 @@ pub(crate) fn fault(case: &Case, expected: &ExpectedFault, got: &RunError) -> Re
     let text = got.to_string();
     for line in &expected.lines {
         let spot = format!("{}.py:{line}", case.name);
-        let named = text.match_indices(&spot).any(|(at, _)| {
-            !text[at + spot.len()..].starts_with(|c: char| c.is_ascii_digit())
-        });
+        let named = text
+            .match_indices(&spot)
+            .any(|(at, _)| !text[at + spot.len()..].starts_with(|c: char| c.is_ascii_digit()));
         if !named {
             return Err(format!("the fault does not name line {line}: {text}"));
         }

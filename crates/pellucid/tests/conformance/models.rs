@@ -119,7 +119,9 @@ pub(crate) fn run(case: &Case, arrays: &Arrays) -> std::result::Result<(), Strin
         let (_, node) = bound.ok_or_else(|| format!("`{name}` is not bound"))?;
         let is_absent = expected.get("absent").is_some();
         match done.value(*node) {
-            Ok(got) if is_absent => return Err(format!("`{name}`: expected nothing, got {}", compare::show(got))),
+            Ok(got) if is_absent => {
+                return Err(format!("`{name}`: expected nothing, got {}", compare::show(got)));
+            }
             Ok(got) => {
                 let elements = !case.shapes_only.contains(name);
                 compare::value(case, arrays, elements, name, got, expected)?;
