@@ -82,11 +82,12 @@ impl Layer for Linear {
     fn module(&self) -> ModuleId {
         self.id
     }
-    fn forward<'a>(&'a self, _: &'a Forward<'a>, args: Args) -> LayerFuture<'a> {
-        Box::pin(async move {
+    fn forward<'a>(&'a self, pass: &'a Forward<'a>, args: Args) -> LayerFuture<'a> {
+        let run = || {
             let x = args.var(0, "input")?.get()?;
             Ok(pellucid::Value::tensor(x.matmul(&self.weight.get().transpose(0, 1)?)?))
-        })
+        };
+        LayerFuture::built(pass, self.id, run())
     }
 }
 
@@ -95,7 +96,7 @@ impl Layer for Autoencoder {
         self.id
     }
     fn forward<'a>(&'a self, pass: &'a Forward<'a>, args: Args) -> LayerFuture<'a> {
-        Box::pin(async move {
+        LayerFuture::running(pass, self.id, async move || {
             let features = pass.call(&*self.encoder, args).await?;
             pass.call(&*self.decoder, Args::default().and(features)).await
         })

@@ -13,6 +13,7 @@ mod backward;
 mod bindings;
 mod generate;
 mod hooks;
+mod order;
 mod passes;
 mod regions;
 mod settle;
@@ -58,7 +59,9 @@ pub(crate) struct Block<'r> {
     writes_through: FxHashMap<NodeId, Vec<NodeId>>,
     /// What statements wait for besides the values they name: conditions and sequences of regions.
     waits: FxHashMap<NodeId, Vec<NodeId>>,
-    /// The other way round.
+    /// For a statement, the last ones before it that changed what it uses.
+    changes: FxHashMap<NodeId, Vec<NodeId>>,
+    /// Both the other way round.
     awaited: FxHashMap<NodeId, Vec<NodeId>>,
     /// Statements that follow the streamed tokens instead of the steps.
     streamed: FxHashSet<NodeId>,
@@ -149,6 +152,12 @@ impl<'r> Block<'r> {
                 waits.insert(id, needs);
             }
         }
+        let changes = order::changes(program, dependence, &members);
+        for (&id, before) in &changes {
+            for &change in before {
+                awaited.entry(change).or_insert_with(Vec::new).push(id);
+            }
+        }
         let n = program.nodes.len();
         let mut block = Block {
             program,
@@ -165,6 +174,7 @@ impl<'r> Block<'r> {
             bindings: FxHashMap::default(),
             writes_through,
             waits,
+            changes,
             awaited,
             streamed: FxHashSet::default(),
             memory: Memory::default(),
@@ -306,6 +316,7 @@ impl<'r> Block<'r> {
         let mut all = true;
         self.node(node).kind.for_each_node(|n| all &= done(n));
         all &= self.waits.get(&node).into_iter().flatten().all(|&n| self.is_settled(n));
+        all &= self.changes.get(&node).into_iter().flatten().all(|&change| self.is_behind(change, node));
         // A backward needs the values whose gradients it is to give.
         for gradient in self.gradients.get(&node).into_iter().flatten() {
             if let Kind::Grad { of } | Kind::SetGrad { of, .. } = &self.node(*gradient).kind {

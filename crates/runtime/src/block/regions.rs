@@ -99,6 +99,11 @@ impl Block<'_> {
         }
     }
 
+    /// Whether nothing inside a region happens any more.
+    pub(super) fn is_over(&self, region: RegionId) -> bool {
+        self.turns.is_over(region)
+    }
+
     /// Whether a statement stands in a loop of the block that may have more turns.
     pub(super) fn is_in_open_loop(&self, node: NodeId) -> bool {
         let mut at = self.node(node).region;
@@ -222,11 +227,9 @@ impl Block<'_> {
                 continue;
             }
             self.turns.with(inner, |t| t.phase = Phase::Over);
-            if !self.is_done(id) {
-                self.state.table.mark(id, true);
-                // A merge outside may have waited for this value.
-                self.offer_users(id);
-            }
+            self.state.table.mark(id, true);
+            // Statements outside may have waited for this value, or for the last change to one.
+            self.offer_users(id);
         }
         self.progress.set(self.progress.get() + 1);
     }
