@@ -104,9 +104,10 @@ impl Runner<'_> {
             return Err(RunError::new(RunErrorKind::Refused(faults)));
         }
         let state = State::new(program, *self, options.scan);
-        run_root(&state)?;
+        let result = run_root(&state);
         let State { table, logs, .. } = state;
         let (values, logs) = (table.into_values(), logs.into_inner());
+        result.map_err(|e| name_lines(program, &values, e))?;
 
         let mut kept: FxHashMap<NodeId, Value> = FxHashMap::default();
         for (id, node) in program.nodes() {
@@ -138,7 +139,7 @@ impl Runner<'_> {
             if let Some(e) = fault {
                 return Err(e.into());
             }
-            eval_each(&wanted)?;
+            eval_each(&wanted).map_err(|e| name_lines(program, &values, e.into()))?;
         }
         Ok(Outcome { values: kept, logs, scanned: options.scan })
     }
@@ -160,6 +161,34 @@ impl Runner<'_> {
             return Err(RunErrorKind::Unsupported { what }.into());
         }
         Ok(())
+    }
+}
+
+/// A fault found while computing, with the lines of the statements that asked for the value at fault.
+fn name_lines(program: &Program, values: &[Option<Value>], error: RunError) -> RunError {
+    let RunErrorKind::Tensor(fault) = *error.kind else { return error };
+    let Some(node) = fault.node().cloned() else {
+        return RunError { kind: Box::new(RunErrorKind::Tensor(fault)), ..error };
+    };
+    let mut made: Vec<(NodeId, Tensor)> = Vec::new();
+    for (id, statement) in program.nodes() {
+        let makes = matches!(statement.kind, Kind::Op { .. } | Kind::Module { .. } | Kind::Read(_));
+        if let (true, Some(Some(value))) = (makes, values.get(id.index())) {
+            value.for_each_var(&mut |var| made.extend(var.get().ok().map(|tensor| (id, tensor))));
+        }
+    }
+    let tensors: Vec<Tensor> = made.iter().map(|(_, tensor)| tensor.clone()).collect();
+    let mut statements: Vec<NodeId> = node.asked_by(&tensors).into_iter().map(|i| made[i].0).collect();
+    statements.sort_unstable();
+    statements.dedup();
+    let line = |id: &NodeId| program.line_text(program.node(*id)?.line?);
+    let mut lines: Vec<String> = statements.iter().filter_map(line).collect();
+    lines.dedup();
+    let first = lines.first().cloned();
+    RunError {
+        kind: Box::new(RunErrorKind::Computing { fault, lines }),
+        node: statements.first().copied().or(error.node),
+        line: first.or(error.line),
     }
 }
 

@@ -47,3 +47,22 @@ fn a_module_that_does_not_exist_is_refused_with_the_closest_one() {
     assert!(error.to_string().contains("transformer.h.1.mpl"), "{error}");
     assert!(error.hint().is_some_and(|h| h.contains("transformer.h.1.mlp")), "{:?}", error.hint());
 }
+
+#[test]
+fn a_fault_found_while_computing_names_every_line_that_asked_for_the_value() -> Result<()> {
+    let model = model();
+    let trace = model.trace();
+    let prompt = trace.invoke([1, 2, 3]);
+    let far = prompt.output("transformer.wte").argmax(-1).op("add", [1000.into()]);
+    let picked = prompt.parameter("transformer.wpe.weight").at(&far);
+    let first = line!() - 1;
+    let doubled = (&picked * 2.0).save();
+    let again = prompt.parameter("transformer.wpe.weight").at(&far).save();
+    let second = line!() - 1;
+    let error = trace.run().expect_err("positions up to 1015 of 32");
+    let text = error.to_string();
+    assert!(text.contains(&format!("places.rs:{first}: ")), "{text}");
+    assert!(text.contains(&format!("places.rs:{second}: asked for it as well")), "{text}");
+    let _ = (doubled, again);
+    Ok(())
+}
