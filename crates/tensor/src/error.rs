@@ -56,6 +56,16 @@ pub enum TensorError {
         /// The indices given.
         got: usize,
     },
+    /// A shape whose elements cannot be counted or addressed.
+    #[error("`{op}`: no memory holds a {dtype} tensor of shape {}", show(.dims))]
+    TooLarge {
+        /// The operation.
+        op: &'static str,
+        /// The shape.
+        dims: Dims,
+        /// The type of the elements.
+        dtype: DType,
+    },
     /// An element type that an operation cannot take.
     #[error("`{op}`: expected {expected}, got {got}")]
     Type {

@@ -5,7 +5,7 @@ use smallvec::smallvec;
 use crate::error::{Result, TensorError};
 use crate::graph::Tensor;
 use crate::op::Op;
-use crate::shape::Dims;
+use crate::shape::{Dims, check_size};
 
 /// How a kernel walks over `N` dimensions.
 ///
@@ -144,6 +144,7 @@ impl Tensor {
             });
         };
         let dims: Dims = smallvec![x[0], w[0], height, width];
+        check_size(op, &dims, self.dtype())?;
         let op = Op::Conv2d {
             stride: how.stride.map(|n| n as u16),
             padding: how.padding.map(|n| n as u16),

@@ -30,6 +30,7 @@ use crate::dtype::DType;
 use crate::error::{Result, TensorError};
 use crate::graph::{Engine, Tensor};
 use crate::op::Op;
+use crate::shape::check_size;
 use crate::value::Value;
 
 pub(crate) use packed::PackedWeights;
@@ -87,8 +88,10 @@ impl Engine {
                 continue;
             }
             self.check_interrupt()?;
-            let inputs = gather(&mut plan, &mut slots, i)?;
             let tensor = plan.nodes[i];
+            check_size(tensor.op().name(), tensor.dims(), tensor.dtype())
+                .map_err(|fault| fault.at(&built(tensor, targets)))?;
+            let inputs = gather(&mut plan, &mut slots, i)?;
             let value = match work {
                 Work::Product(group) => {
                     let group = &plan.products[group];

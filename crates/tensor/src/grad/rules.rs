@@ -8,6 +8,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::op::{Attention, BinaryOp, Op, ReduceOp, RotaryPairs, ScanOp, UnaryOp};
+use crate::shape::numel;
 
 /// Gradients of some operands, with the operands' positions.
 pub(super) type Gradients = SmallVec<[(usize, Tensor); 3]>;
@@ -41,7 +42,7 @@ pub(super) fn operand_gradients(y: &Tensor, g: &Tensor, wanted: &dyn Fn(usize) -
             if wanted(1) {
                 let rows = |t: &Tensor| {
                     let last = t.rank() - 1;
-                    t.reshape_to(&[t.dims()[..last].iter().product(), t.dims()[last]])
+                    t.reshape_to(&[numel(&t.dims()[..last]), t.dims()[last]])
                 };
                 out.push((
                     1,
@@ -316,7 +317,7 @@ fn reduce(op: ReduceOp, axes: u32, x: &Tensor, y: &Tensor, g: &Tensor) -> Result
                 .collect();
             let kept = axes.count_zeros() as usize - (32 - x.rank());
             let moved = x.permute(&order)?;
-            let count: usize = moved.dims()[kept..].iter().product();
+            let count = numel(&moved.dims()[kept..]);
             let mut flat: Vec<i64> = moved.dims()[..kept].iter().map(|&d| d as i64).collect();
             flat.push(count as i64);
             let rows = moved.reshape(&flat)?;
@@ -377,7 +378,10 @@ fn attention(
     out: &mut Gradients,
 ) -> Result<()> {
     let x = y.inputs();
-    let (q, k, v) = (&x[0], &x[1], &x[2]);
+    // As the forward pass, in single precision inside.
+    let dtype = y.dtype();
+    let wide = if matches!(dtype, DType::F16 | DType::BF16) { DType::F32 } else { dtype };
+    let (q, k, v, g) = (&x[0].cast(wide), &x[1].cast(wide), &x[2].cast(wide), &g.cast(wide));
     let groups = q.dims()[1] / k.dims()[1];
     let spread = |t: &Tensor| if groups == 1 { Ok(t.clone()) } else { t.repeat_interleave(groups, 1) };
     // Gradients of repeated heads add up.
@@ -390,7 +394,7 @@ fn attention(
     };
     let pattern = q.attention_pattern(k, masked.then(|| &x[3]), spec)?;
     if wanted(2) {
-        out.push((2, gather(pattern.transpose(-1, -2)?.matmul(g)?)?));
+        out.push((2, gather(pattern.transpose(-1, -2)?.matmul(g)?)?.cast(dtype)));
     }
     if !(wanted(0) || wanted(1)) {
         return Ok(());
@@ -404,10 +408,10 @@ fn attention(
     }
     let at_scores = at_scores.mul_scalar(spec.scale)?;
     if wanted(0) {
-        out.push((0, at_scores.matmul(&keys)?));
+        out.push((0, at_scores.matmul(&keys)?.cast(dtype)));
     }
     if wanted(1) {
-        out.push((1, gather(at_scores.transpose(-1, -2)?.matmul(q)?)?));
+        out.push((1, gather(at_scores.transpose(-1, -2)?.matmul(q)?)?.cast(dtype)));
     }
     Ok(())
 }
