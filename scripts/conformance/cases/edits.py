@@ -108,7 +108,7 @@ def saves_of_an_edit_are_not_set(model, nnsight):
     return dict(hidden=hidden, logits=logits)
 
 
-@case("edits 11.1", "gpt2", "an edit moves values between places, as an added module would", reason="the edit calls a module of the model's own")
+@case("edits 11.1", "gpt2", "an edit moves values between places, as an added module would")
 def edit_calls_a_module(model, nnsight):
     with model.edit() as edited:
         x = model.transformer.h[0].mlp.input

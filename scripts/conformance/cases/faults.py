@@ -71,7 +71,7 @@ def impossible_order(model, nnsight):
     return dict(logits=logits)
 
 
-@fault("a later layer's value replaces an earlier layer's output", "already passed", 3, 4, section="faults 5.4", model="llama")
+@fault("a later layer's value replaces an earlier layer's output", "already passed", 2, 4, section="faults 5.4", model="llama")
 def impossible_replacement(model, nnsight):
     with model.trace(IDS):
         late = model.lm_head.output
@@ -89,7 +89,7 @@ def output_into_own_input(model, nnsight):
     return dict(logits=logits)
 
 
-@fault("two invokes wait for each other", "cycle", 4, 7, section="faults 5.4")
+@fault("two invokes wait for each other", "cycle", 3, 6, 7, 8, section="faults 5.4")
 def invokes_in_a_circle(model, nnsight):
     with model.trace() as tracer:
         with tracer.invoke(IDS):
@@ -223,7 +223,7 @@ def gradient_of_an_unused_value(model, nnsight):
     return dict(grad=grad)
 
 
-@fault("a backward of more than one number", "shape", 2, section="faults 7.2")
+@fault("a backward of more than one number", "no gradient", 2, section="faults 7.2")
 def backward_of_a_tensor(model, nnsight):
     with model.trace(IDS):
         model.lm_head.output.backward()
@@ -231,7 +231,7 @@ def backward_of_a_tensor(model, nnsight):
     return dict(grad=grad)
 
 
-@fault("a step beyond the last", "step never reached", 2, section="faults 8.8")
+@fault("a step beyond the last", "step never reached or never happened", 2, section="faults 8.8")
 def step_beyond_the_last(model, nnsight):
     with model.generate(IDS, max_new_tokens=2):
         hidden = model.transformer.h[1].iter[2].output[0].save()
@@ -248,7 +248,7 @@ def step_after_the_end_of_text(model, nnsight):
 from generation import END  # noqa: E402
 
 
-@fault("a second call where there is one", "step never reached", 2, section="faults 8.4")
+@fault("a second call where there is one", "step never reached or never happened", 2, section="faults 8.4")
 def call_beyond_the_only_one(model, nnsight):
     with model.trace(IDS):
         hidden = model.transformer.h[1].next().output[0].save()

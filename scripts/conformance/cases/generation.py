@@ -179,7 +179,7 @@ def _(plain):
     return dict(early=found[:2], late=found[3:])
 
 
-@case("generation 8.7", "gpt2", "a list made after a selection is made once", reason="nnsight makes it anew each step (8.7)")
+@case("generation 8.7", "gpt2", "a list made after a selection is made once")
 def list_made_after_a_selection(model, nnsight):
     with model.generate(IDS, max_new_tokens=3):
         with model.lm_head.all():
@@ -193,7 +193,7 @@ def _(plain):
     return dict(values=step_logits(plain, 3))
 
 
-@case("generation 8.6", "gpt2", "a value of the first step is used in all", reason="free code sticks to steps in nnsight (8.7)")
+@case("generation 8.6", "gpt2", "a value of the first step is used in all")
 def first_step_value_in_all_steps(model, nnsight):
     with model.generate(IDS, max_new_tokens=4):
         steer = model.transformer.h[0].mlp.output[:, -1:] * 2
@@ -226,8 +226,7 @@ def write_in_one_step(model, nnsight):
     return dict(ids=ids)
 
 
-@case("generation 8.9", "gpt2", "a token that ends the text ends the generation",
-      reason="the token is chosen from the plain continuation")
+@case("generation 8.9", "gpt2", "a token that ends the text ends the generation")
 def end_of_text_ends(model, nnsight):
     with model.generate(IDS, max_new_tokens=6, eos_token_id=END):
         ids = model.generator.output.save()
@@ -249,8 +248,7 @@ def _(plain):
     return dict(ids=ids)
 
 
-@case("generation 8.9", "gpt2", "a row that ended is padded while others go on",
-      reason="the token is chosen from the plain continuation")
+@case("generation 8.9", "gpt2", "a row that ended is padded while others go on")
 def ended_rows_are_padded(model, nnsight):
     with model.generate([IDS, OTHER], max_new_tokens=6, eos_token_id=END, pad_token_id=0):
         ids = model.generator.output.save()
@@ -262,8 +260,7 @@ def _(plain):
     return dict(ids=plain.generate([IDS, OTHER], max_new_tokens=6, eos_token_id=END, pad_token_id=0))
 
 
-@case("generation 8.8", "gpt2", "a list collects the steps that came, when a text ends early",
-      reason="the token is chosen from the plain continuation")
+@case("generation 8.8", "gpt2", "a list collects the steps that came, when a text ends early")
 def collected_until_the_end(model, nnsight):
     with model.generate(IDS, max_new_tokens=6, eos_token_id=END):
         values = nnsight.list().save()

@@ -86,8 +86,7 @@ def two_backwards(model, nnsight):
     return dict(first=first, second=second)
 
 
-@case("gradients 7.2", "gpt2", "a backward of a whole tensor takes the gradient at it",
-      reason="nnsight runs it, but its program reads better by hand", tolerance=TOLERANCE)
+@case("gradients 7.2", "gpt2", "a backward of a whole tensor takes the gradient at it", tolerance=TOLERANCE)
 def backward_with_a_gradient(model, nnsight):
     with model.trace(IDS):
         grad = model.transformer.h[1].output[0].grad.save()
@@ -227,8 +226,7 @@ def gradient_through_a_crossing(model, nnsight):
     return dict(grad=grad)
 
 
-@case("gradients 7.7", "gpt2", "two invokes of one prompt do not share a gradient",
-      reason="nnsight 0.4.4 sums a loss over a batch; here each is checked alone", tolerance=TOLERANCE)
+@case("gradients 7.7", "gpt2", "two invokes of one prompt do not share a gradient", version="0.4.4", tolerance=TOLERANCE)
 def equal_invokes_have_their_own_gradients(model, nnsight):
     with model.trace() as tracer:
         with tracer.invoke(IDS):

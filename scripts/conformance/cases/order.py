@@ -96,7 +96,7 @@ def mean_ablation(model, nnsight):
     return dict(logits=logits)
 
 
-@case("order 5.6", "gpt2", "free statements run though nothing uses a module", reason="nnsight ties free code to modules (5.6)")
+@case("order 5.6", "gpt2", "free statements run though nothing uses a module")
 def free_statements_run(model, nnsight):
     with model.trace(IDS):
         logits = model.lm_head.output.save()
@@ -121,8 +121,7 @@ def saving_twice(model, nnsight):
     return dict(x=x, y=y)
 
 
-@case("order 5.3", "gpt2", "a container holds what was put in in written order, whatever comes first",
-      reason="effects happen in written order; nnsight follows the layers")
+@case("order 5.3", "gpt2", "a container holds what was put in in written order, whatever comes first")
 def container_in_written_order(model, nnsight):
     with model.trace(IDS):
         values = nnsight.list().save()

@@ -445,3 +445,10 @@ def several_rows(model, nnsight):
         model.transformer.h[1].output[0][1] = 0
         logits = model.lm_head.output.save()
     return dict(hidden=hidden, logits=logits)
+
+
+@case("places 3.7", "gpt2", "the values of a list of modules are a list of reads")
+def list_of_modules(model, nnsight):
+    with model.trace(IDS):
+        outputs = nnsight.list([model.transformer.h[i].output[0] for i in range(3)]).save()
+    return dict(outputs=outputs)

@@ -10,7 +10,6 @@ START = torch.linspace(-0.5, 0.5, 16)
 LEFT = torch.linspace(-0.3, 0.3, 32).reshape(16, 2)
 RIGHT = torch.linspace(-0.1, 0.2, 32).reshape(2, 16)
 TOLERANCE = 1e-4
-WHY = "nnsight's session optimizers keep their own copies; the loop is written in PyTorch"
 
 
 def train(plain, parameters, optimizer, hooks, steps):
@@ -25,10 +24,10 @@ def train(plain, parameters, optimizer, hooks, steps):
     return losses
 
 
-@case("training 9.9", "gpt2", "a steering vector is trained with SGD", reason=WHY, tolerance=TOLERANCE)
+@case("training 9.9", "gpt2", "a steering vector is trained with SGD", tolerance=TOLERANCE)
 def vector_trained_with_sgd(model, nnsight):
     with model.session() as session:
-        vector = torch.nn.Parameter(START)
+        vector = torch.nn.Parameter(START.clone())
         optimizer = torch.optim.SGD([vector], lr=0.5)
         losses = nnsight.list().save()
         with session.iter([0, 1, 2]) as item:
@@ -51,10 +50,10 @@ def _(plain):
     return dict(losses=losses, vector=vector)
 
 
-@case("training 9.9", "gpt2", "SGD with momentum and weight decay", reason=WHY, tolerance=TOLERANCE)
+@case("training 9.9", "gpt2", "SGD with momentum and weight decay", tolerance=TOLERANCE)
 def vector_trained_with_momentum(model, nnsight):
     with model.session() as session:
-        vector = torch.nn.Parameter(START)
+        vector = torch.nn.Parameter(START.clone())
         optimizer = torch.optim.SGD([vector], lr=0.2, momentum=0.9, weight_decay=0.1)
         with session.iter([0, 1, 2, 3]) as item:
             with model.trace(IDS):
@@ -74,11 +73,11 @@ def _(plain):
     return dict(vector=vector)
 
 
-@case("training 9.9", "llama", "a low-rank pair of matrices is trained with AdamW", reason=WHY, tolerance=TOLERANCE)
+@case("training 9.9", "llama", "a low-rank pair of matrices is trained with AdamW", tolerance=TOLERANCE)
 def low_rank_trained_with_adamw(model, nnsight):
     with model.session() as session:
-        left = torch.nn.Parameter(LEFT)
-        right = torch.nn.Parameter(RIGHT)
+        left = torch.nn.Parameter(LEFT.clone())
+        right = torch.nn.Parameter(RIGHT.clone())
         optimizer = torch.optim.AdamW([left, right], lr=0.05, betas=(0.9, 0.95), eps=1e-6, weight_decay=0.1)
         losses = nnsight.list().save()
         with session.iter([0, 1, 2, 3]) as item:
@@ -104,10 +103,10 @@ def _(plain):
     return dict(losses=losses, left=left, right=right)
 
 
-@case("training 9.9", "gpt2", "gradients add up until they are forgotten", reason=WHY, tolerance=TOLERANCE)
+@case("training 9.9", "gpt2", "gradients add up until they are forgotten", tolerance=TOLERANCE)
 def gradients_accumulate(model, nnsight):
     with model.session():
-        vector = torch.nn.Parameter(START)
+        vector = torch.nn.Parameter(START.clone())
         optimizer = torch.optim.SGD([vector], lr=0.1)
         for _ in range(2):
             with model.trace(IDS):
@@ -129,10 +128,10 @@ def _(plain):
     return dict(vector=vector)
 
 
-@case("training 9.9", "gpt2", "a parameter is trained without a model", reason=WHY, tolerance=TOLERANCE)
+@case("training 9.9", "gpt2", "a parameter is trained without a model", tolerance=TOLERANCE)
 def parameter_trained_without_a_model(model, nnsight):
     with model.session() as session:
-        vector = torch.nn.Parameter(START)
+        vector = torch.nn.Parameter(START.clone())
         optimizer = torch.optim.AdamW([vector], lr=0.1)
         with session.iter([1, 2, 3]) as item:
             loss = ((vector - item) ** 2).sum()
