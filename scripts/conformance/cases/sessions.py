@@ -382,3 +382,98 @@ def _(plain):
                 logits = plain.logits(OTHER, output={f"transformer.h.{layer}": patch})[0, -1]
                 scores.append((logits[5] - logits[7]).item())
     return dict(scores=scores)
+
+
+@case("sessions 9.2", "gpt2", "a generation in a loop")
+def generation_in_a_loop(model, nnsight):
+    with model.session() as session:
+        values = nnsight.list().save()
+        with session.iter([-2.0, 3.0]) as item:
+            with model.generate(IDS, max_new_tokens=3):
+                model.transformer.h[1].mlp.output[:] *= item
+                values.append(model.generator.output)
+    return dict(values=values)
+
+
+@case("sessions 9.7", "gpt2", "logs in a loop are shown at each turn", reason="nnsight prints what is logged and keeps no values")
+def log_in_a_loop(model, nnsight):
+    with model.session() as session:
+        with session.iter([1, 2]) as item:
+            nnsight.log("turn", item)
+        after = nnsight.list().save()
+    return dict(after=after)
+
+
+@log_in_a_loop.torch
+def _(plain):
+    return dict(after=[], logged=[["turn", 1], ["turn", 2]])
+
+
+@case("sessions 11.1", "gpt2", "an edited model is used in a session beside the model itself",
+      reason="nnsight's edited models know nothing of a session")
+def edited_model_in_a_session(model, nnsight):
+    with model.edit() as edited:
+        model.transformer.h[1].mlp.output = model.transformer.h[1].mlp.output * 0
+    with model.session():
+        with model.trace(IDS):
+            plain = model.lm_head.output
+        with edited.trace(IDS):
+            changed = model.lm_head.output
+        difference = (plain - changed).save()
+    return dict(difference=difference)
+
+
+@edited_model_in_a_session.torch
+def _(plain):
+    return dict(difference=plain.logits(IDS) - plain.logits(IDS, output={"transformer.h.1.mlp": torch.zeros_like}))
+
+
+@case("sessions 9.2", "gpt2", "a running value is carried through a loop in a list")
+def value_carried_through_a_loop(model, nnsight):
+    with model.session() as session:
+        state = nnsight.list([0])
+        with session.iter([1, 2, 3, 4]) as item:
+            state[0] = state[0] + item
+        total = state[0].save()
+    return dict(total=total)
+
+
+@case("sessions 9.2", "gpt2", "hidden states are averaged over prompts in a loop")
+def average_over_prompts(model, nnsight):
+    with model.session() as session:
+        values = nnsight.list()
+        with session.iter([FIRST_ROW, SECOND_ROW]) as item:
+            with model.trace(item):
+                values.append(model.transformer.h[1].output[0][0, -1])
+        mean = ((values[0] + values[1]) / 2).save()
+        with model.trace(IDS):
+            model.transformer.h[1].output[0][:, -1] = mean
+            logits = model.lm_head.output.save()
+    return dict(mean=mean, logits=logits)
+
+
+@case("sessions 9.3", "gpt2", "a stop inside a condition ends the pass when the condition holds",
+      reason="nnsight's stop in a condition ends the condition alone")
+def stop_inside_a_condition(model, nnsight):
+    with model.trace(IDS) as tracer:
+        hidden = model.transformer.h[0].output[0].save()
+        with tracer.cond(hidden.norm() > 0):
+            hidden.stop()
+        late = model.lm_head.output.save()
+    return dict(hidden=hidden, late=late)
+
+
+@stop_inside_a_condition.torch
+def _(plain):
+    return dict(hidden=plain.read(IDS, "transformer.h.0")[0], late=ABSENT)
+
+
+@case("sessions 9.3", "gpt2", "a condition on a later value makes an earlier write impossible",
+      fault=("already passed", 2, 4))
+def condition_comes_too_late(model, nnsight):
+    with model.trace(IDS) as tracer:
+        late = model.lm_head.output.sum()
+        with tracer.cond(late > 0):
+            model.transformer.h[0].mlp.output[:] = 0
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
