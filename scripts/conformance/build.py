@@ -30,6 +30,8 @@ from safetensors.torch import save_file  # noqa: E402
 import tiny  # noqa: E402
 import suite  # noqa: E402
 
+TORCH = f"pytorch {torch.__version__.split('+')[0]}"
+
 torch.set_num_threads(1)
 warnings.filterwarnings("ignore")
 transformers.logging.set_verbosity_error()
@@ -84,12 +86,21 @@ def run_nnsight(case):
     return {k: value_of(v) for k, v in (found or {}).items()}, out.getvalue()
 
 
-def expected(case):
-    """A case's values."""
-    if case.plain is not None:
-        found = case.plain(tiny.Plain(case.model)) or {}
-        return {k: value_of(v) for k, v in found.items()}
-    return run_nnsight(case)[0]
+def run_plain(case):
+    """A case's values from PyTorch with hand-written hooks."""
+    found = case.plain(tiny.Plain(case.model)) or {}
+    return {k: value_of(v) for k, v in found.items()}
+
+
+def is_close(case, a, b):
+    """Whether two values are the same within a case's tolerance."""
+    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
+        return a.shape == b.shape and torch.allclose(a, b, rtol=case.tolerance, atol=case.tolerance)
+    if isinstance(a, float) and isinstance(b, float):
+        return abs(a - b) <= case.tolerance * (1 + abs(b))
+    if isinstance(a, (list, tuple)):
+        return type(a) is type(b) and len(a) == len(b) and all(is_close(case, *pair) for pair in zip(a, b))
+    return type(a) is type(b) and (a is b or a == b)
 
 
 def header(case, values, versions):
@@ -139,7 +150,7 @@ def main():
         out.write(pickle.dumps((nnsight.__version__, found)))
         return
     chosen = [c for c in cases if not args.names or c.name in args.names]
-    old = [c.name for c in chosen if c.version == "0.4.4" and c.plain is None and c.fault is None]
+    old = [c.name for c in chosen if c.version == "0.4.4" and c.reason is None and c.fault is None]
     old_values = {}
     if old:
         version, old_values = older(args.older, old)
@@ -154,14 +165,18 @@ def main():
             if case.fault:
                 values = {}
                 versions[case.name] = ""
-            elif case.name in old_values:
-                values = old_values[case.name]
-                versions[case.name] = "nnsight 0.4.4"
+            elif case.reason is not None:
+                values, versions[case.name] = run_plain(case), TORCH
             else:
-                values = expected(case)
-                plain = f"pytorch {torch.__version__.split('+')[0]}"
-                versions[case.name] = plain if case.plain else f"nnsight {nnsight.__version__}"
-            assert (case.reason is not None) == (case.plain is not None) or case.fault, "a reason where nnsight is left"
+                is_old = case.name in old_values
+                values = old_values[case.name] if is_old else run_nnsight(case)[0]
+                versions[case.name] = f"nnsight {case.version if is_old else nnsight.__version__}"
+                if case.plain is not None:
+                    again = run_plain(case)
+                    assert values.keys() == again.keys(), "PyTorch gives other names"
+                    for name in values:
+                        assert is_close(case, values[name], again[name]), f"PyTorch gives another `{name}`"
+                    versions[case.name] += f" and {TORCH}"
             bound = {line.split('"')[1] for line in text.split("\n") if line.startswith("bind ")}
             assert bound == set(values) - {"logged"} or case.fault, (bound, set(values))
         except BaseException as error:  # nnsight ends the process at some faults

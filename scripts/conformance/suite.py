@@ -49,8 +49,9 @@ class Case:
 def case(section, model, title, *, version="0.4.11", reason=None, tolerance=1e-5, fault=None, scan=False, ignore=()):
     """Declares a case.
 
-    `reason` says why expected values are PyTorch's and not nnsight's. `fault` is a kind and the lines that are named.
-    `ignore` names values whose elements are not compared, only their shape and type.
+    `reason` says why expected values are PyTorch's and not nnsight's; a case with a PyTorch function and no reason is
+    checked by both. `fault` is a kind and the lines that are named.
+    `version` is that of nnsight. `ignore` names values whose elements are not compared, only their shape and type.
     """
     def declare(body):
         made = Case(body, section, model, title, version, reason, tolerance, fault, scan, ignore)

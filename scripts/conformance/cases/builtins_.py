@@ -97,7 +97,7 @@ def list_is_stacked(model, nnsight):
     return dict(stacked=stacked)
 
 
-@case("builtins 9.7", "gpt2", "a list is stacked as a whole", reason="torch.stack of a list proxy fails outside sessions")
+@case("builtins 9.7", "gpt2", "a list is stacked as a whole", reason="torch.stack refuses a proxy of a list")
 def whole_list_is_stacked(model, nnsight):
     with model.trace(IDS):
         values = nnsight.list()
@@ -113,7 +113,7 @@ def _(plain):
     return dict(stacked=torch.stack([b[0] for b in blocks]))
 
 
-@case("builtins 9.7", "gpt2", "what is logged is shown in written order, once", reason="nnsight prints it")
+@case("builtins 9.7", "gpt2", "what is logged is shown in written order, once", reason="nnsight prints what is logged and keeps no values")
 def log(model, nnsight):
     with model.trace(IDS) as tracer:
         x = model.transformer.wte.input[0, 0]
@@ -129,7 +129,7 @@ def _(plain):
     return dict(x=torch.tensor(3), logged=[["first", torch.tensor(3)], [best]])
 
 
-@case("builtins 9.7", "gpt2", "a log in a generation happens at each of its steps", reason="nnsight prints it")
+@case("builtins 9.7", "gpt2", "a log in a generation happens at each of its steps", reason="nnsight prints what is logged and keeps no values")
 def log_at_each_step(model, nnsight):
     with model.generate(IDS, max_new_tokens=3) as tracer:
         with model.lm_head.all():

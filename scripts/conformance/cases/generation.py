@@ -179,7 +179,7 @@ def _(plain):
     return dict(early=found[:2], late=found[3:])
 
 
-@case("generation 8.7", "gpt2", "a list made after a selection is made once", reason="nnsight makes it anew each step (8.7)")
+@case("generation 8.7", "gpt2", "a list made after a selection is made once")
 def list_made_after_a_selection(model, nnsight):
     with model.generate(IDS, max_new_tokens=3):
         with model.lm_head.all():
@@ -193,7 +193,7 @@ def _(plain):
     return dict(values=step_logits(plain, 3))
 
 
-@case("generation 8.6", "gpt2", "a value of the first step is used in all", reason="free code sticks to steps in nnsight (8.7)")
+@case("generation 8.6", "gpt2", "a value of the first step is used in all")
 def first_step_value_in_all_steps(model, nnsight):
     with model.generate(IDS, max_new_tokens=4):
         steer = model.transformer.h[0].mlp.output[:, -1:] * 2
@@ -226,8 +226,7 @@ def write_in_one_step(model, nnsight):
     return dict(ids=ids)
 
 
-@case("generation 8.9", "gpt2", "a token that ends the text ends the generation",
-      reason="the token is chosen from the plain continuation")
+@case("generation 8.9", "gpt2", "a token that ends the text ends the generation")
 def end_of_text_ends(model, nnsight):
     with model.generate(IDS, max_new_tokens=6, eos_token_id=END):
         ids = model.generator.output.save()
@@ -249,8 +248,7 @@ def _(plain):
     return dict(ids=ids)
 
 
-@case("generation 8.9", "gpt2", "a row that ended is padded while others go on",
-      reason="the token is chosen from the plain continuation")
+@case("generation 8.9", "gpt2", "a row that ended is padded while others go on")
 def ended_rows_are_padded(model, nnsight):
     with model.generate([IDS, OTHER], max_new_tokens=6, eos_token_id=END, pad_token_id=0):
         ids = model.generator.output.save()
@@ -262,8 +260,7 @@ def _(plain):
     return dict(ids=plain.generate([IDS, OTHER], max_new_tokens=6, eos_token_id=END, pad_token_id=0))
 
 
-@case("generation 8.8", "gpt2", "a list collects the steps that came, when a text ends early",
-      reason="the token is chosen from the plain continuation")
+@case("generation 8.8", "gpt2", "a list collects the steps that came, when a text ends early")
 def collected_until_the_end(model, nnsight):
     with model.generate(IDS, max_new_tokens=6, eos_token_id=END):
         values = nnsight.list().save()
@@ -360,3 +357,147 @@ def root_output_by_step(model, nnsight):
         first = model.output.logits.save()
         second = model.next().output.logits.save()
     return dict(first=first, second=second)
+
+
+@case("generation 8.4", "gpt2", "a selection without an end goes on to the last step")
+def steps_without_an_end(model, nnsight):
+    with model.generate(IDS, max_new_tokens=5):
+        values = nnsight.list().save()
+        with model.lm_head.iter[2:]:
+            values.append(model.lm_head.output[0, -1, :5])
+    return dict(values=values)
+
+
+@case("generation 8.4", "gpt2", "a selection that ends beyond the last step does no harm")
+def steps_beyond_the_end(model, nnsight):
+    with model.generate(IDS, max_new_tokens=3):
+        values = nnsight.list().save()
+        with model.lm_head.iter[1:100]:
+            values.append(model.lm_head.output[0, -1, :5])
+    return dict(values=values)
+
+
+@case("generation 6.1", "gpt2", "invokes select steps of their own", reason="nnsight fails with two finite selections (8.7)")
+def invokes_select_their_own_steps(model, nnsight):
+    with model.generate(max_new_tokens=4) as tracer:
+        with tracer.invoke(IDS):
+            first = nnsight.list().save()
+            with model.lm_head.iter[0:2]:
+                first.append(model.lm_head.output[0, -1, :5])
+        with tracer.invoke(IDS):
+            second = nnsight.list().save()
+            with model.lm_head.iter[2:4]:
+                second.append(model.lm_head.output[0, -1, :5])
+    return dict(first=first, second=second)
+
+
+@invokes_select_their_own_steps.torch
+def _(plain):
+    found = step_logits(plain, 4)
+    return dict(first=found[:2], second=found[2:])
+
+
+@case("generation 6.4", "gpt2", "at each step one invoke's value goes into another", reason="nnsight writes some of them too late (6.4b)")
+def values_cross_at_each_step(model, nnsight):
+    with model.generate(max_new_tokens=4) as tracer:
+        with tracer.invoke(IDS):
+            with model.transformer.all():
+                late = model.transformer.h[2].output[0]
+        with tracer.invoke(OTHER):
+            with model.transformer.all():
+                model.transformer.h[2].output[0][:] = late * 1
+            ids = model.generator.output.save()
+    return dict(ids=ids)
+
+
+@values_cross_at_each_step.torch
+def _(plain):
+    # The other prompt's last states are replaced, so it says what the first says.
+    new = plain.generate(IDS, max_new_tokens=4)[:, 5:]
+    return dict(ids=torch.cat([torch.tensor([OTHER]), new], dim=1))
+
+
+@case("generation 8.2", "llama", "later steps see one token and its keys and values")
+def shapes_of_later_steps(model, nnsight):
+    with model.generate(IDS, max_new_tokens=3):
+        first = model.model.layers[0].self_attn.k_proj.output.shape.save()
+        second = model.model.layers[0].self_attn.k_proj.next().output.shape.save()
+        hidden = model.model.layers[1].next().output[0].save()
+    return dict(first=first, second=second, hidden=hidden)
+
+
+@case("generation 9.3", "gpt2", "a generation is stopped when a token comes",
+      reason="nnsight cannot stop inside a condition of a step")
+def stopped_by_a_token(model, nnsight):
+    with model.generate(IDS, max_new_tokens=6) as tracer:
+        tokens = nnsight.list().save()
+        with model.lm_head.all():
+            best = model.lm_head.output[0, -1].argmax(dim=-1)
+            tokens.append(best)
+            with tracer.cond(best == END):
+                best.stop()
+    return dict(tokens=tokens)
+
+
+@stopped_by_a_token.torch
+def _(plain):
+    ids = plain.generate(IDS, max_new_tokens=6, eos_token_id=END)
+    return dict(tokens=list(ids[0, 5:]))
+
+
+@case("generation 9.3", "gpt2", "a condition is asked at each step", reason="nnsight ties conditions to the first step")
+def condition_at_each_step(model, nnsight):
+    with model.generate(IDS, max_new_tokens=5) as tracer:
+        with model.all():
+            mlp = model.transformer.h[1].mlp.output
+            with tracer.cond(mlp[0, -1, 0] > 0):
+                mlp[:] *= -2
+        ids = model.generator.output.save()
+    return dict(ids=ids)
+
+
+@condition_at_each_step.torch
+def _(plain):
+    def turn(out):
+        return out * -2 if out[0, -1, 0] > 0 else None
+    return dict(ids=plain.generate(IDS, output={"transformer.h.1.mlp": turn}, max_new_tokens=5))
+
+
+@case("generation 6.8", "gpt2", "an empty invoke sees all rows at each step", reason="nnsight 0.4 has no empty invoke (6.8)")
+def empty_invoke_in_a_generation(model, nnsight):
+    with model.generate(max_new_tokens=4) as tracer:
+        with tracer.invoke(IDS):
+            first = model.generator.output.save()
+        with tracer.invoke(OTHER):
+            second = model.generator.output.save()
+        with tracer.invoke():
+            with model.transformer.all():
+                model.transformer.h[1].mlp.output[:] *= -2
+    return dict(first=first, second=second)
+
+
+@empty_invoke_in_a_generation.torch
+def _(plain):
+    ids = plain.generate([IDS, OTHER], output={"transformer.h.1.mlp": lambda out: out * -2}, max_new_tokens=4)
+    return dict(first=ids[:1], second=ids[1:])
+
+
+@case("generation 8.9", "gpt2", "the generated ids are replaced")
+def generated_ids_replaced(model, nnsight):
+    with model.generate(IDS, max_new_tokens=3):
+        model.generator.output = model.generator.output[:, :5]
+        ids = model.generator.output.save()
+    return dict(ids=ids)
+
+
+@case("generation 12.5", "gpt2", "a minimum length holds back the end of the text",
+      reason="the token is chosen from the plain continuation")
+def minimum_length(model, nnsight):
+    with model.generate(IDS, max_new_tokens=6, min_new_tokens=5, eos_token_id=END):
+        ids = model.generator.output.save()
+    return dict(ids=ids)
+
+
+@minimum_length.torch
+def _(plain):
+    return dict(ids=plain.generate(IDS, max_new_tokens=6, min_new_tokens=5, eos_token_id=END))

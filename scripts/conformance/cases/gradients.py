@@ -86,8 +86,7 @@ def two_backwards(model, nnsight):
     return dict(first=first, second=second)
 
 
-@case("gradients 7.2", "gpt2", "a backward of a whole tensor takes the gradient at it",
-      reason="nnsight runs it, but its program reads better by hand", tolerance=TOLERANCE)
+@case("gradients 7.2", "gpt2", "a backward of a whole tensor takes the gradient at it", tolerance=TOLERANCE)
 def backward_with_a_gradient(model, nnsight):
     with model.trace(IDS):
         grad = model.transformer.h[1].output[0].grad.save()
@@ -227,8 +226,7 @@ def gradient_through_a_crossing(model, nnsight):
     return dict(grad=grad)
 
 
-@case("gradients 7.7", "gpt2", "two invokes of one prompt do not share a gradient",
-      reason="nnsight 0.4.4 sums a loss over a batch; here each is checked alone", tolerance=TOLERANCE)
+@case("gradients 7.7", "gpt2", "two invokes of one prompt do not share a gradient", version="0.4.4", tolerance=TOLERANCE)
 def equal_invokes_have_their_own_gradients(model, nnsight):
     with model.trace() as tracer:
         with tracer.invoke(IDS):
@@ -309,3 +307,64 @@ def gradients_of_rows(model, nnsight):
         grad = model.transformer.h[1].output[0].grad.save()
         model.lm_head.output[:, -1, 5].sum().backward()
     return dict(grad=grad)
+
+
+@case("gradients 7.1", "gpt2", "integrated gradients: one backward for each scaled input", version="0.4.4", tolerance=TOLERANCE)
+def integrated_gradients(model, nnsight):
+    with model.trace() as tracer:
+        grads = nnsight.list().save()
+        losses = nnsight.list()
+        scaled = []
+        for factor in (0.25, 0.5, 1.0):
+            with tracer.invoke(IDS):
+                embedded = model.transformer.wte.output
+                model.transformer.wte.output = embedded * factor
+                own = model.transformer.wte.output.grad
+                scaled.append(own.save())
+                loss = model.lm_head.output[0, -1, 5]
+                losses.append(loss)
+        with tracer.invoke(IDS):
+            total = losses[0] + losses[1] + losses[2]
+            total.backward()
+        a, b, c = scaled
+    return dict(a=a, b=b, c=c)
+
+
+@case("gradients 7.2", "gpt2", "the gradient of a mean over rows is shared out", tolerance=TOLERANCE)
+def gradient_of_a_mean(model, nnsight):
+    with model.trace([IDS, OTHER]):
+        grad = model.transformer.h[2].mlp.output.grad.save()
+        model.lm_head.output[:, -1, 5].mean().backward()
+    return dict(grad=grad)
+
+
+@case("gradients 7.3", "gpt2", "a gradient is clamped and turned around before it flows on", tolerance=TOLERANCE)
+def gradient_clamped(model, nnsight):
+    with model.trace(IDS):
+        early = model.transformer.wte.output.grad.save()
+        late = model.transformer.h[1].output[0]
+        late.grad = -late.grad.clamp(-0.1, 0.1)
+        model.lm_head.output[0, -1, 5].backward()
+    return dict(early=early)
+
+
+@case("gradients 7.1", "gpt2", "gradients through a called module", tolerance=TOLERANCE)
+def gradient_through_a_called_module(model, nnsight):
+    with model.trace(IDS):
+        hidden = model.transformer.h[0].output[0]
+        grad = hidden.grad.save()
+        lens = model.lm_head(model.transformer.ln_f(hidden))
+        lens[0, -1].log_softmax(-1)[5].backward()
+    return dict(grad=grad)
+
+
+@case("gradients 7.2", "gpt2", "a gradient and the value it belongs to are used in one loss later", tolerance=TOLERANCE)
+def values_after_a_backward(model, nnsight):
+    with model.trace(IDS):
+        hidden = model.transformer.h[1].output[0]
+        grad = hidden.grad
+        logits = model.lm_head.output
+        logits[0, -1, 5].backward()
+        first = (hidden * grad).sum(dim=(0, 2)).save()
+        second = (logits[0, -1, 5] * 2).save()
+    return dict(first=first, second=second)

@@ -120,8 +120,7 @@ def direction_from_the_unembedding(model, nnsight):
     return dict(projected=projected, logits=logits)
 
 
-@case("modules 3.11", "gpt2", "a called module with hooks passes its places",
-      reason="the call's places are those of a second call, which nnsight counts apart")
+@case("modules 3.11", "gpt2", "a called module with hooks passes its places")
 def module_called_with_hooks(model, nnsight):
     with model.trace(IDS):
         x = model.transformer.h[0].output[0]

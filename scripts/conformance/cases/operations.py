@@ -535,3 +535,111 @@ def logit_difference(model, nnsight):
         probability = logits[0, -1].softmax(dim=-1)[5].save()
         rank = (logits[0, -1] > logits[0, -1, 5]).sum().save()
     return dict(difference=difference, scaled=scaled, probability=probability, rank=rank)
+
+
+@case("operations 4 creation", "gpt2", "constants of every type and shape")
+def constants_of_every_type(model, nnsight):
+    with model.trace(IDS):
+        x = model.transformer.h[0].mlp.output[0, 0, :2]
+        a = (x + DOUBLES).save()
+        b = (x + HALF).save()
+        c = (x * BYTES).save()
+        d = torch.where(TRUTHS, x, -x).save()
+        e = (x + SCALAR).save()
+        f = (INTS + 1).save() if isinstance(INTS, int) else torch.add(INTS, model.transformer.wte.input[0, 0]).save()
+        g = torch.cat([x, NONE_AT_ALL]).save()
+    return dict(a=a, b=b, c=c, d=d, e=e, f=f, g=g)
+
+
+DOUBLES = torch.tensor([0.1, 0.2], dtype=torch.float64)
+HALF = torch.tensor([0.5, 0.25], dtype=torch.bfloat16)
+BYTES = torch.tensor([1, 200], dtype=torch.uint8)
+TRUTHS = torch.tensor([True, False])
+SCALAR = torch.tensor(0.75)
+INTS = torch.tensor([1, 2], dtype=torch.int32)
+NONE_AT_ALL = torch.zeros(0)
+
+
+@case("operations 4 functions", "gpt2", "a causal mask of minus infinity and its softmax")
+def infinities(model, nnsight):
+    with model.trace(IDS):
+        x = model.transformer.h[0].mlp.output[0]
+        scores = x @ x.T
+        masked = scores.masked_fill(torch.ones(5, 5, dtype=torch.bool).triu(1), float("-inf"))
+        pattern = masked.softmax(dim=-1).save()
+        finite = torch.isfinite(masked).sum().save()
+    return dict(pattern=pattern, finite=finite)
+
+
+@case("operations 4 functions", "gpt2", "attention by hand equals the module's", tolerance=3e-5)
+def attention_by_hand(model, nnsight):
+    with model.trace(IDS):
+        fused = model.transformer.h[0].attn.c_attn.output
+        q, k, v = [fused[:, :, 16 * i:16 * (i + 1)].view(1, 5, 2, 8).transpose(1, 2) for i in range(3)]
+        scores = q @ k.transpose(-1, -2) / 8 ** 0.5
+        scores = scores.masked_fill(CAUSAL, float("-inf"))
+        mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(1, 5, 16).save()
+        own = model.transformer.h[0].attn.c_proj.input.save()
+    return dict(mixed=mixed, own=own)
+
+
+CAUSAL = torch.ones(5, 5, dtype=torch.bool).triu(1)
+
+
+@case("operations 4 functions", "gpt2", "equal draws are equal and others differ", ignore=("a", "b"),
+      reason="a program's draws name their seed and position, and PyTorch's numbers are other ones")
+def seeded_draws(model, nnsight):
+    with model.trace(IDS):
+        a = nnsight.op("rand", [2, 3], 7, 0).save()
+        b = nnsight.op("randn", [4], 7, 6).save()
+        again = (nnsight.op("rand", [2, 3], 7, 0) == a).all().save()
+        other = (nnsight.op("rand", [2, 3], 8, 0) == a).all().save()
+        inside = ((a >= 0) & (a < 1)).all().save()
+    return dict(a=a, b=b, again=again, other=other, inside=inside)
+
+
+@seeded_draws.torch
+def _(plain):
+    return dict(a=torch.zeros(2, 3), b=torch.zeros(4), again=torch.tensor(True), other=torch.tensor(False),
+                inside=torch.tensor(True))
+
+
+@case("operations 4 functions", "gpt2", "scatters and writes by index into new tensors")
+def scattering(model, nnsight):
+    with model.trace(IDS):
+        x = model.transformer.h[0].mlp.output[0]
+        a = torch.zeros_like(x).scatter(1, IDX, x[:, :2]).save()
+        b = x.scatter(1, IDX, 5.0).save()
+        c = torch.scatter_add(x, 1, IDX, x[:, 2:4]).save()
+        d = x.index_fill(0, ROWS, 0.5).save()
+        e = x.index_add(0, ROWS, x[:2]).save()
+    return dict(a=a, b=b, c=c, d=d, e=e)
+
+
+ROWS = torch.tensor([3, 1])
+
+
+@case("operations 4 functions", "gpt2", "projections: directions removed and norms kept", tolerance=2e-5)
+def projections(model, nnsight):
+    with model.trace(IDS):
+        x = model.transformer.h[1].output[0]
+        unit = W / W.norm()
+        along = (x @ unit)[..., None] * unit
+        x[:] = x - along
+        left = (model.transformer.h[1].output[0] @ unit).abs().max().save()
+        logits = model.lm_head.output.save()
+    return dict(left=left, logits=logits)
+
+
+@case("operations 4 functions", "gpt2", "norms of directions, angles and outer products", tolerance=2e-5)
+def directions(model, nnsight):
+    with model.trace(IDS):
+        a = model.transformer.h[0].mlp.output[0, 0]
+        b = model.transformer.h[1].mlp.output[0, 0]
+        cosine = torch.cosine_similarity(a, b, dim=0).save()
+        outer = torch.outer(a, b).save()
+        dot = torch.dot(a, b).save()
+        distance = torch.dist(a, b).save()
+        cumulative = torch.cumsum(a, dim=0).save()
+        unique = (a > b).float().mean().save()
+    return dict(cosine=cosine, outer=outer, dot=dot, distance=distance, cumulative=cumulative, unique=unique)

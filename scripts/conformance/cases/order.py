@@ -96,7 +96,7 @@ def mean_ablation(model, nnsight):
     return dict(logits=logits)
 
 
-@case("order 5.6", "gpt2", "free statements run though nothing uses a module", reason="nnsight ties free code to modules (5.6)")
+@case("order 5.6", "gpt2", "free statements run though nothing uses a module")
 def free_statements_run(model, nnsight):
     with model.trace(IDS):
         logits = model.lm_head.output.save()
@@ -119,3 +119,35 @@ def saving_twice(model, nnsight):
         x.save()
         y = (x * 2).save()
     return dict(x=x, y=y)
+
+
+@case("order 5.3", "gpt2", "a container holds what was put in in written order, whatever comes first")
+def container_in_written_order(model, nnsight):
+    with model.trace(IDS):
+        values = nnsight.list().save()
+        values.append(model.transformer.h[2].mlp.output[0, 0])
+        values.append(model.transformer.h[0].mlp.output[0, 0])
+        values.append(7)
+    return dict(values=values)
+
+
+@container_in_written_order.torch
+def _(plain):
+    late, early = plain.read(IDS, "transformer.h.2.mlp", "transformer.h.0.mlp")
+    return dict(values=[late[0, 0], early[0, 0], 7])
+
+
+@case("order 5.3", "gpt2", "logs are shown in written order, whatever comes first",
+      reason="effects happen in written order; nnsight follows the layers")
+def logs_in_written_order(model, nnsight):
+    with model.trace(IDS) as tracer:
+        tracer.log(model.transformer.h[2].mlp.output[0, 0, 0])
+        tracer.log(model.transformer.h[0].mlp.output[0, 0, 0])
+        x = model.transformer.wte.input.save()
+    return dict(x=x)
+
+
+@logs_in_written_order.torch
+def _(plain):
+    late, early = plain.read(IDS, "transformer.h.2.mlp", "transformer.h.0.mlp")
+    return dict(x=torch.tensor([IDS]), logged=[[late[0, 0, 0]], [early[0, 0, 0]]])

@@ -445,3 +445,105 @@ def several_rows(model, nnsight):
         model.transformer.h[1].output[0][1] = 0
         logits = model.lm_head.output.save()
     return dict(hidden=hidden, logits=logits)
+
+
+@case("places 3.7", "gpt2", "the values of a list of modules are a list of reads")
+def list_of_modules(model, nnsight):
+    with model.trace(IDS):
+        outputs = nnsight.list([model.transformer.h[i].output[0] for i in range(3)]).save()
+    return dict(outputs=outputs)
+
+
+@case("places 4 views", "llama", "one head's contribution is taken out before the output projection")
+def head_taken_out(model, nnsight):
+    with model.trace(IDS):
+        z = model.model.layers[1].self_attn.o_proj.input
+        z[:, :, 4:8] = 0
+        attended = model.model.layers[1].self_attn.output[0].save()
+        logits = model.lm_head.output.save()
+    return dict(attended=attended, logits=logits)
+
+
+@case("places 4 views", "gpt_neox", "queries, keys and values of a fused projection are written through a view")
+def fused_heads_written(model, nnsight):
+    with model.trace(IDS):
+        fused = model.gpt_neox.layers[0].attention.query_key_value.output
+        fused.view(1, 5, 2, 3, 16)[:, :, 1, 2] = 0
+        seen = model.gpt_neox.layers[0].attention.query_key_value.output.save()
+        logits = model.embed_out.output.save()
+    return dict(seen=seen, logits=logits)
+
+
+@case("places 4 in place", "gpt_neox", "with parallel residuals a write to attention leaves the mlp's input alone")
+def parallel_residual(model, nnsight):
+    with model.trace(IDS):
+        model.gpt_neox.layers[1].attention.output[0][:] = 0
+        fed = model.gpt_neox.layers[1].mlp.input.save()
+        after = model.gpt_neox.layers[1].output[0].save()
+    return dict(fed=fed, after=after)
+
+
+@case("places 4 in place", "llama", "a gate is closed in place")
+def gate_closed(model, nnsight):
+    with model.trace(IDS):
+        model.model.layers[0].mlp.act_fn.output[:, 1:] = 0
+        down = model.model.layers[0].mlp.down_proj.input.save()
+        logits = model.lm_head.output.save()
+    return dict(down=down, logits=logits)
+
+
+@case("places 4 in place", "gpt2", "neurons are clamped after the activation")
+def neurons_clamped(model, nnsight):
+    with model.trace(IDS):
+        neurons = model.transformer.h[1].mlp.act.output
+        neurons[:, :, [3, 17, 40]] = 2
+        model.transformer.h[2].mlp.act.output = model.transformer.h[2].mlp.act.output.clamp(max=0.1)
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+@case("places 4 aliasing", "gpt2", "an earlier reference sees a write through a later one, a replacement it does not see")
+def references_and_replacements(model, nnsight):
+    with model.trace(IDS):
+        first = model.transformer.h[0].mlp.output.save()
+        second = model.transformer.h[0].mlp.output
+        second[:, 0] = 1
+        model.transformer.h[0].mlp.output = second + 10
+        third = model.transformer.h[0].mlp.output.save()
+        third[:, 1] = 2
+    return dict(first=first, third=third)
+
+
+@case("places 4 aliasing", "gpt2", "what was put in place of an output stays the caller's to write")
+def replacement_is_aliased(model, nnsight):
+    with model.trace(IDS):
+        new = model.transformer.h[0].mlp.output * 2
+        model.transformer.h[0].mlp.output = new
+        new[:, 0] = 0
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+@case("places 4 views", "gpt2", "a write into a clone, a sum or a cast changes nothing in the model")
+def writes_into_new_tensors(model, nnsight):
+    with model.trace(IDS):
+        out = model.transformer.h[0].mlp.output
+        a = out.clone()
+        a[:] = 0
+        b = out + 0
+        b[:] = 0
+        c = out.to(torch.float64)
+        c[:] = 0
+        seen = model.transformer.h[0].mlp.output.save()
+    return dict(seen=seen)
+
+
+@case("places 4 views", "gpt2", "a cast to the same type and a detached value share storage")
+def casts_and_detached_values_share(model, nnsight):
+    with torch.no_grad(), model.trace(IDS):
+        out = model.transformer.h[0].mlp.output
+        out.to(torch.float32)[:, 0] = 3
+        out.detach()[:, 1] = 4
+        seen = model.transformer.h[0].mlp.output.save()
+        logits = model.lm_head.output.save()
+    return dict(seen=seen, logits=logits)
