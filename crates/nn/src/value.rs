@@ -21,8 +21,12 @@ pub enum Value {
     Int(i64),
     /// A floating number.
     Float(f64),
+    /// A complex number: real part, imaginary part.
+    Complex(f64, f64),
     /// Text.
     Str(Rc<str>),
+    /// Bytes.
+    Bytes(Rc<[u8]>),
     /// A tensor.
     Tensor(Var),
     /// A fixed sequence.
@@ -31,6 +35,8 @@ pub enum Value {
     List(Rc<RefCell<Vec<Value>>>),
     /// Pairs in the order they were put in.
     Dict(Rc<RefCell<Vec<(Value, Value)>>>),
+    /// Values that differ from each other, in the order they were put in.
+    Set(Rc<RefCell<Vec<Value>>>),
     /// Named fields, as Hugging Face's output objects.
     Record(Rc<Record>),
     /// Keys and values of earlier tokens.
@@ -190,6 +196,18 @@ impl Value {
         Value::List(Rc::new(RefCell::new(items.into_iter().collect())))
     }
 
+    /// A text.
+    #[must_use]
+    pub fn text(text: impl AsRef<str>) -> Value {
+        Value::Str(text.as_ref().into())
+    }
+
+    /// A dictionary; keys differ from each other.
+    #[must_use]
+    pub fn dict(pairs: impl IntoIterator<Item = (Value, Value)>) -> Value {
+        Value::Dict(Rc::new(RefCell::new(pairs.into_iter().collect())))
+    }
+
     /// What kind of value this is, in the users' words.
     #[must_use]
     pub fn kind(&self) -> String {
@@ -198,7 +216,9 @@ impl Value {
             Value::Bool(_) => "bool".into(),
             Value::Int(_) => "int".into(),
             Value::Float(_) => "float".into(),
+            Value::Complex(..) => "complex".into(),
             Value::Str(_) => "str".into(),
+            Value::Bytes(bytes) => format!("bytes of {}", bytes.len()),
             Value::Tensor(var) => match var.get() {
                 Ok(t) => format!("{} tensor of shape {:?}", t.dtype(), t.dims()),
                 Err(e) => e.to_string(),
@@ -206,6 +226,7 @@ impl Value {
             Value::Tuple(items) => format!("tuple of {}", items.len()),
             Value::List(items) => format!("list of {}", items.borrow().len()),
             Value::Dict(items) => format!("dict of {}", items.borrow().len()),
+            Value::Set(items) => format!("set of {}", items.borrow().len()),
             Value::Record(record) => record.type_name.into(),
             Value::Cache(_) => "DynamicCache".into(),
             Value::Slice(_) => "slice".into(),
@@ -228,7 +249,9 @@ impl Value {
         match self {
             Value::Tensor(var) => visit(var),
             Value::Tuple(items) => items.iter().for_each(|v| v.for_each_var(visit)),
-            Value::List(items) => items.borrow().iter().for_each(|v| v.for_each_var(visit)),
+            Value::List(items) | Value::Set(items) => {
+                items.borrow().iter().for_each(|v| v.for_each_var(visit));
+            }
             Value::Dict(items) => items.borrow().iter().for_each(|(k, v)| {
                 k.for_each_var(visit);
                 v.for_each_var(visit);
