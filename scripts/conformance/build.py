@@ -103,6 +103,15 @@ def is_close(case, a, b):
     return type(a) is type(b) and (a is b or a == b)
 
 
+def nnsight_agrees(case, values):
+    """Whether nnsight gives these values, so that there is no reason to leave it."""
+    try:
+        found = run_nnsight(case)[0]
+    except BaseException:  # nnsight ends the process at some faults
+        return False
+    return all(name in found and is_close(case, found[name], value) for name, value in values.items())
+
+
 def header(case, values, versions):
     lines = [f"title: {case.title}", f"section: {case.section}", f"model: {case.model}"]
     if case.fault:
@@ -167,6 +176,7 @@ def main():
                 versions[case.name] = ""
             elif case.reason is not None:
                 values, versions[case.name] = run_plain(case), TORCH
+                assert "logged" in values or not nnsight_agrees(case, values), "nnsight gives the same: no reason"
             else:
                 is_old = case.name in old_values
                 values = old_values[case.name] if is_old else run_nnsight(case)[0]
@@ -210,7 +220,7 @@ def write(texts, arrays):
         if own:
             save_file(own, tiny.ROOT / section / "expected.safetensors")
     (tiny.ROOT / "models.json").write_text(json.dumps(
-        {"seed": tiny.SEED, "matrix": tiny.MATRIX, "configs": tiny.CONFIGS}, indent=1) + "\n")
+        {"seeds": tiny.SEEDS, "matrix": tiny.MATRIX, "configs": tiny.CONFIGS}, indent=1) + "\n")
     tokens = tiny.tokenizer()
     tokens.save_pretrained(tiny.ROOT / "tokenizer")
 

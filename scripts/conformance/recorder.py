@@ -47,7 +47,8 @@ class Recording:
         self.constants, self.regions, self.invokes, self.nodes, self.binds = [], [("root", None)], [], [], []
         self.open, self.invoke, self.steps, self.moved, self.lines = [0], None, [], {}, {}
         self.models = 1
-        self.draws = 0
+        # The steps in which each open region happens.
+        self.happens = [FIRST]
 
     def line(self):
         frame = sys._getframe(1)
@@ -61,6 +62,7 @@ class Recording:
         """Adds a statement; `text` is a word and operands, with the place for invoke and steps after the word."""
         word, _, rest = text.partition(" ")
         steps = steps or self.join(operands)
+        steps = self.happens[-1] if steps == FIRST else steps
         where = f"@{self.invoke} " if self.invoke is not None else ""
         where += f"{steps} " if steps != FIRST else ""
         self.nodes.append((self.open[-1], f"{word} {where}{rest}".rstrip(), self.line()))
@@ -126,15 +128,16 @@ class Recording:
         return f"#{self.constants.index(entry)}"
 
     @contextlib.contextmanager
-    def region(self, what):
+    def region(self, what, operands=()):
         self.regions.append((what, self.open[-1]))
         number = len(self.regions) - 1
-        self.node(f"region ^{number}", steps=FIRST)
+        self.happens.append(self.node(f"region ^{number}", operands).steps)
         self.open.append(number)
         try:
             yield number
         finally:
             self.open.pop()
+            self.happens.pop()
 
     @contextlib.contextmanager
     def invoking(self, region, inputs, options):
@@ -452,18 +455,18 @@ class Scope:
 
     @contextlib.contextmanager
     def iter(self, collection):
-        with self.recording.region(f"iter {self.recording.arg(collection)}") as number:
+        with self.recording.region(f"iter {self.recording.arg(collection)}", collection) as number:
             yield self.recording.node(f"item ^{number}", steps=FIRST)
 
     @contextlib.contextmanager
     def cond(self, value):
-        with self.recording.region(f"cond {self.recording.arg(value)}") as number:
+        with self.recording.region(f"cond {self.recording.arg(value)}", value) as number:
             yield Scope(self.recording, "cond", number)
 
     @contextlib.contextmanager
     def else_(self, value=None):
         what = "else" if value is None else f"cond {self.recording.arg(value)}"
-        with self.recording.region(f"{what} after ^{self.number}") as number:
+        with self.recording.region(f"{what} after ^{self.number}", value) as number:
             yield Scope(self.recording, "cond", number)
 
     def stop(self):

@@ -410,7 +410,7 @@ def _(plain):
 
 
 @case("sessions 11.1", "gpt2", "an edited model is used in a session beside the model itself",
-      reason="nnsight's edited models know nothing of a session")
+      reason="nnsight fails when an edited model is traced in a session")
 def edited_model_in_a_session(model, nnsight):
     with model.edit() as edited:
         model.transformer.h[1].mlp.output = model.transformer.h[1].mlp.output * 0
@@ -452,8 +452,7 @@ def average_over_prompts(model, nnsight):
     return dict(mean=mean, logits=logits)
 
 
-@case("sessions 9.3", "gpt2", "a stop inside a condition ends the pass when the condition holds",
-      reason="nnsight's stop in a condition ends the condition alone")
+@case("sessions 9.3", "gpt2", "a stop inside a condition ends the pass when the condition holds")
 def stop_inside_a_condition(model, nnsight):
     with model.trace(IDS) as tracer:
         hidden = model.transformer.h[0].output[0].save()

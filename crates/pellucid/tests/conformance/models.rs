@@ -53,7 +53,7 @@ fn build(name: &str) -> Model {
     let engine = Engine::new();
     let mut weights = Drawn {
         engine: engine.clone(),
-        seed: text["seed"].as_u64().expect("a seed"),
+        seed: text["seeds"][name].as_u64().expect("a seed"),
         matrix: text["matrix"].as_f64().expect("a bound") as f32,
     };
     pellucid_models::build(&text["configs"][name], &mut weights, &engine).expect("a model")
