@@ -13,6 +13,8 @@ use crate::error::{Result, RunError, RunErrorKind};
 pub(super) struct InvokeHooks<'t, 'r> {
     pub block: &'t Block<'r>,
     pub invoke: InvokeId,
+    /// Whether this is a call that the program makes; the forward pass waits until it returns.
+    pub is_call: bool,
 }
 
 /// The value at a place, while the forward pass is there.
@@ -31,16 +33,21 @@ impl Hooks for InvokeHooks<'_, '_> {
     }
 
     fn poll_enter(&self, module: ModuleId, args: &mut Args) -> Poll<NnResult<Option<Value>>> {
-        let mut skipped = None;
-        match self.block.visit(self.invoke, &(module, Inner::Inputs), &mut Here::Inputs(args, &mut skipped)) {
-            Ok(true) => Poll::Ready(Ok(skipped)),
-            Ok(false) => Poll::Pending,
-            Err(e) => Poll::Ready(Err(e.into())),
+        let key = (self.invoke, module);
+        let mut skipped = self.block.skipped.borrow_mut().remove(&key);
+        match self.visit((module, Inner::Inputs), &mut Here::Inputs(args, &mut skipped)) {
+            Poll::Pending => {
+                if let Some(value) = skipped {
+                    self.block.skipped.borrow_mut().insert(key, value);
+                }
+                Poll::Pending
+            }
+            Poll::Ready(result) => Poll::Ready(result.map(|()| skipped)),
         }
     }
 
     fn poll_exit(&self, module: ModuleId, output: &mut Value) -> Poll<NnResult<()>> {
-        self.visit_value((module, Inner::Output), output)
+        self.visit((module, Inner::Output), &mut Here::Value(output))
     }
 
     fn wants(&self, module: ModuleId, point: &str) -> bool {
@@ -48,15 +55,15 @@ impl Hooks for InvokeHooks<'_, '_> {
     }
 
     fn poll_inner(&self, module: ModuleId, point: &str, value: &mut Value) -> Poll<NnResult<()>> {
-        self.visit_value((module, Inner::Named(point.to_owned())), value)
+        self.visit((module, Inner::Named(point.to_owned())), &mut Here::Value(value))
     }
 }
 
 impl InvokeHooks<'_, '_> {
-    fn visit_value(&self, spot: Spot, value: &mut Value) -> Poll<NnResult<()>> {
-        match self.block.visit(self.invoke, &spot, &mut Here::Value(value)) {
-            Ok(true) => Poll::Ready(Ok(())),
-            Ok(false) => Poll::Pending,
+    fn visit(&self, spot: Spot, here: &mut Here<'_>) -> Poll<NnResult<()>> {
+        match self.block.visit(self.invoke, &spot, here) {
+            Ok(true) if self.is_call || !self.block.is_calling(self.invoke) => Poll::Ready(Ok(())),
+            Ok(_) => Poll::Pending,
             Err(e) => Poll::Ready(Err(e.into())),
         }
     }

@@ -24,7 +24,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use pellucid_nn::forward::Memory;
-use pellucid_nn::{Model, Value};
+use pellucid_nn::{Model, ModuleId, Value};
 use pellucid_program::{Dependence, InvokeId, Kind, NodeId, Program, RegionId, RegionKind};
 use pellucid_tensor::Tensor;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -80,6 +80,10 @@ pub(crate) struct Block<'r> {
     held: RefCell<Vec<NodeId>>,
     /// Calls of modules whose places are bound, waiting to become coroutines.
     calls: RefCell<Vec<(NodeId, InvokeId)>>,
+    /// How many such calls each invoke's forward pass waits for.
+    called: RefCell<FxHashMap<InvokeId, usize>>,
+    /// What takes the place of modules at whose inputs a forward pass still waits.
+    skipped: RefCell<FxHashMap<(InvokeId, ModuleId), Value>>,
     progress: Cell<u64>,
     stopped: Cell<bool>,
     /// The step of each invoke's generation.
@@ -186,6 +190,8 @@ impl<'r> Block<'r> {
             stalled: RefCell::default(),
             held: RefCell::default(),
             calls: RefCell::default(),
+            called: RefCell::default(),
+            skipped: RefCell::default(),
             progress: Cell::new(0),
             stopped: Cell::new(false),
             steps: RefCell::default(),

@@ -1,11 +1,12 @@
-//! Written order among statements that share memory: whoever uses a value sees the changes written above it.
+//! Written order among statements that share memory: whoever uses a value sees the changes written above it. Logs come
+//! in written order too.
 
 use pellucid_program::{Dependence, Kind, NodeId, Program, RegionKind, changed};
 use rustc_hash::FxHashMap;
 
 use super::Block;
 
-/// For each statement, the last statements above it that changed what it uses; a stop without a value waits for
+/// For each statement, the last statements above it that changed what it uses; for a log the log above it; a stop without a value waits for
 /// everything above it.
 pub(super) fn changes(
     program: &Program,
@@ -13,6 +14,7 @@ pub(super) fn changes(
     members: &[NodeId],
 ) -> FxHashMap<NodeId, Vec<NodeId>> {
     let mut last: FxHashMap<NodeId, NodeId> = FxHashMap::default();
+    let mut last_log: Option<NodeId> = None;
     let mut found: FxHashMap<NodeId, Vec<NodeId>> = FxHashMap::default();
     for (position, &id) in members.iter().enumerate() {
         let kind = &program.nodes[id.index()].kind;
@@ -24,14 +26,19 @@ pub(super) fn changes(
             found.insert(id, members[..position].iter().copied().filter(|n| !gradient(n)).collect());
             continue;
         }
-        if !last.is_empty() {
+        let is_log = matches!(kind, Kind::Log { .. });
+        if !last.is_empty() || (is_log && last_log.is_some()) {
             let mut before = Vec::new();
+            before.extend(last_log.filter(|_| is_log));
             kind.for_each_node(|used| before.extend(last.get(&dependence.root(used)).copied()));
             before.sort_unstable();
             before.dedup();
             if !before.is_empty() {
                 found.insert(id, before);
             }
+        }
+        if is_log {
+            last_log = Some(id);
         }
         if let Some(changed) = changed(kind) {
             last.insert(dependence.root(changed), id);

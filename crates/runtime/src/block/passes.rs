@@ -101,7 +101,7 @@ impl Block<'_> {
                 e.line = e.line.or_else(|| description.line.and_then(|l| self.program.line_text(l)));
                 e
             })?;
-        let hooks = InvokeHooks { block: self, invoke };
+        let hooks = InvokeHooks { block: self, invoke, is_call: false };
         let pass = Forward { model: self.model, hooks: &hooks, memory: Some(&self.memory) };
         let root = self.model.layer(self.model.tree().root()).cloned().ok_or_else(|| {
             RunError::new(RunErrorKind::Unsupported { what: "a model that cannot be called".into() })
@@ -138,11 +138,19 @@ impl Block<'_> {
         let at = |e: RunError| e.at(self.program, node);
         let call = self.module_args(args, kwargs).map_err(at)?;
         let layer = self.layer(path).map_err(at)?;
-        let hooks = InvokeHooks { block: self, invoke };
+        let hooks = InvokeHooks { block: self, invoke, is_call: true };
         let pass = Forward { model: self.model, hooks: &hooks, memory: None };
         let value = pass.call(&*layer, call).await.map_err(from_model).map_err(at)?;
         self.finish(node, Some(value))?;
+        if let Some(calls) = self.called.borrow_mut().get_mut(&invoke) {
+            *calls -= 1;
+        }
         self.run_ready()
+    }
+
+    /// Whether a call that the program made in an invoke's forward pass has not returned yet.
+    pub(super) fn is_calling(&self, invoke: InvokeId) -> bool {
+        self.called.borrow().get(&invoke).is_some_and(|&calls| calls > 0)
     }
 
     /// Tensors saved so far that are not computed yet.

@@ -165,6 +165,7 @@ impl Block<'_> {
             Kind::Module { path, args, kwargs, hooks } => match (hooks, self.node(node).invoke) {
                 (true, Some(invoke)) => {
                     self.calls.borrow_mut().push((node, invoke));
+                    *self.called.borrow_mut().entry(invoke).or_default() += 1;
                     self.progress.set(self.progress.get() + 1);
                     return Ok(None);
                 }

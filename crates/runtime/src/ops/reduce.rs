@@ -45,6 +45,7 @@ pub(super) const OPS: &[OpDef] = &[
     op("norm", &["input", "p?", "dim?", "keepdim?", "dtype?"], norm),
     op("linalg.norm", &["input", "ord?", "dim?", "keepdim?", "dtype?"], |c| linalg_norm(c, true)),
     op("linalg.vector_norm", &["input", "ord?", "dim?", "keepdim?", "dtype?"], |c| linalg_norm(c, false)),
+    op("vector_norm", &["input", "ord?", "dim?", "keepdim?", "dtype?"], |c| linalg_norm(c, false)),
     op("logsumexp", &["input", "dim", "keepdim?"], |c| {
         tensor(c.tensor("input")?.logsumexp(&c.ints("dim")?, keepdim(c)?))
     }),
