@@ -2,8 +2,10 @@
 
 use pellucid_tensor::{Attention, DType, Engine, Result, Tensor, grad::grad};
 
+type Function<'a> = &'a dyn Fn(&Tensor, &Tensor) -> Result<Tensor>;
+
 /// The gradient at `x` of the squared gradient of a function.
-fn second(f: &dyn Fn(&Tensor, &Tensor) -> Result<Tensor>, dtype: DType) -> Result<Vec<f64>> {
+fn second(f: Function<'_>, dtype: DType) -> Result<Vec<f64>> {
     let engine = Engine::new();
     let draw = |dims: &[usize], seed| engine.randn(dims, DType::BF16, seed, 0).cast(dtype);
     let (x, w, weights) = (draw(&[1, 2, 4, 8], 1), draw(&[8], 2), draw(&[1, 2, 4, 8], 3));
@@ -16,7 +18,7 @@ fn second(f: &dyn Fn(&Tensor, &Tensor) -> Result<Tensor>, dtype: DType) -> Resul
 #[test]
 fn half_precision_follows_single_precision() {
     let spec = Attention { scale: 0.35, causal: true, window: None, softcap: Some(4.0) };
-    let functions: [(&str, &dyn Fn(&Tensor, &Tensor) -> Result<Tensor>); 7] = [
+    let functions: [(&str, Function<'_>); 7] = [
         ("layer_norm", &|x, w| x.layer_norm(Some(w), None, 1e-5)),
         ("rms_norm", &|x, w| x.rms_norm(w, 1e-5, 1.0, true)),
         ("softmax", &|x, _| x.softmax(-1)),
