@@ -19,7 +19,7 @@ pub mod weights;
 pub use error::{NnError, Result};
 pub use forward::{Forward, Hooks, LayerFuture, Reach};
 pub use model::{Layer, Model, Skeleton};
-pub use ops::{OpPlace, Ops};
+pub use ops::{Announced, OpPlace, Ops};
 pub use tree::{ModuleId, ModuleTree, TreeBuilder};
 pub use value::{Args, KvCache, Record, Value};
 pub use var::Var;

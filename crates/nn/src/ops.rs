@@ -1,6 +1,8 @@
 //! Operations inside modules as places: how a module announces them, and how they are listed.
 
 use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use pellucid_tensor::Tensor;
 
@@ -86,32 +88,39 @@ impl<'a> Ops<'a> {
     /// Announces a value that others may hold as well; what comes back is gone on with.
     ///
     /// # Errors
-    /// Whatever the hooks return; [`NnError::Argument`] if they put something else than a tensor in its place.
-    pub async fn var(&self, label: &'static str, var: Var) -> Result<Var> {
-        if !self.wants(&[label]) {
-            return Ok(var);
+    /// The future gives whatever the hooks return, and [`NnError::Argument`] if they put something else than a tensor in
+    /// the value's place.
+    #[must_use]
+    #[inline]
+    pub fn var(&self, label: &'static str, var: Var) -> Announced<'a, Var> {
+        if self.wants(&[label]) {
+            return Announced::Waiting(Box::pin(self.announce(label, var)));
         }
-        // Futures of modules stay small, and quick to move, where the unusual is elsewhere.
-        Box::pin(self.announce(label, var)).await
+        Announced::Ready(Some(var))
     }
 
     /// Announces a freshly computed value; what comes back is gone on with.
     ///
     /// # Errors
     /// As [`Ops::var`].
-    pub async fn tensor(&self, label: &'static str, tensor: Tensor) -> Result<Tensor> {
-        if !self.wants(&[label]) {
-            return Ok(tensor);
+    #[must_use]
+    #[inline]
+    pub fn tensor(&self, label: &'static str, tensor: Tensor) -> Announced<'a, Tensor> {
+        if self.wants(&[label]) {
+            let announced = self.announce(label, Var::new(tensor));
+            return Announced::Waiting(Box::pin(async move { Ok(announced.await?.get()?) }));
         }
-        Ok(Box::pin(self.announce(label, Var::new(tensor))).await?.get()?)
+        Announced::Ready(Some(tensor))
     }
 
     /// Announces a freshly computed value that flows on as a storage.
     ///
     /// # Errors
     /// As [`Ops::var`].
-    pub async fn fresh(&self, label: &'static str, tensor: Tensor) -> Result<Var> {
-        self.var(label, Var::new(tensor)).await
+    #[must_use]
+    #[inline]
+    pub fn fresh(&self, label: &'static str, tensor: Tensor) -> Announced<'a, Var> {
+        self.var(label, Var::new(tensor))
     }
 
     /// Announces what a module without modules inside gives.
@@ -137,5 +146,31 @@ impl<'a> Ops<'a> {
                 got: other.kind(),
             }),
         }
+    }
+}
+
+/// A value on its way through those who look at it; there at once if nobody does.
+pub enum Announced<'a, T> {
+    /// Nobody looks; taken out when it is awaited.
+    Ready(Option<T>),
+    /// Somebody does.
+    Waiting(Pin<Box<dyn Future<Output = Result<T>> + 'a>>),
+}
+
+impl<T: Unpin> Future for Announced<'_, T> {
+    type Output = Result<T>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        match &mut *self {
+            Announced::Ready(value) => Poll::Ready(Ok(value.take().expect("a future is not polled again"))),
+            Announced::Waiting(future) => future.as_mut().poll(context),
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for Announced<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Announced(..)")
     }
 }

@@ -8,7 +8,7 @@ use super::pointwise::Dropout;
 use crate::error::{NnError, Result};
 use crate::forward::{Forward, Reach};
 use crate::model::Layer;
-use crate::ops::{OpPlace, Ops};
+use crate::ops::{Announced, OpPlace, Ops};
 use crate::value::{Args, KvCache, Value};
 use crate::var::Var;
 
@@ -67,25 +67,55 @@ impl AttentionCore {
     /// are converted to it on the way (GPT-J attends in single precision).
     ///
     /// # Errors
-    /// If the shapes do not fit.
-    pub async fn attend(
+    /// The future gives a fault if the shapes do not fit.
+    pub fn attend<'a>(
+        &'a self,
+        pass: &'a Forward<'a>,
+        ops: Ops<'a>,
+        qkv: (Tensor, Tensor, Tensor),
+        args: AttentionArgs<'a>,
+    ) -> Announced<'a, Attended> {
+        let dropout = self.dropout.as_ref().filter(|d| pass.hooks.reach(d.module()) == Reach::Here);
+        if ops.is_watched() || dropout.is_some() || args.pattern {
+            return Announced::Waiting(Box::pin(self.announced(pass, ops, qkv, args, dropout)));
+        }
+        match self.fused(qkv, args) {
+            Ok(attended) => Announced::Ready(Some(attended)),
+            Err(error) => Announced::Waiting(Box::pin(std::future::ready(Err(error)))),
+        }
+    }
+
+    /// Keys and values with those of earlier tokens.
+    fn all(&self, k: Tensor, v: Tensor, cache: Option<&KvCache>) -> Result<(Tensor, Tensor)> {
+        match cache {
+            Some(cache) => Ok(cache.append(self.layer, &k, &v)?),
+            None => Ok((k, v)),
+        }
+    }
+
+    /// Attention that nobody looks into.
+    fn fused(&self, (q, k, v): (Tensor, Tensor, Tensor), args: AttentionArgs<'_>) -> Result<Attended> {
+        let (k, v) = self.all(k, v, args.cache)?;
+        let heads = q.attention(&k, &v.cast(q.dtype()), args.mask, self.spec)?.cast(v.dtype());
+        Ok(Attended { merged: Var::new(Heads::merge(&heads)?), pattern: None })
+    }
+
+    /// Attention that somebody looks into, or whose pattern is asked for.
+    async fn announced(
         &self,
         pass: &Forward<'_>,
         ops: Ops<'_>,
         (q, k, v): (Tensor, Tensor, Tensor),
         args: AttentionArgs<'_>,
+        dropout: Option<&Arc<Dropout>>,
     ) -> Result<Attended> {
-        let (k, v) = match args.cache {
-            Some(cache) => cache.append(self.layer, &k, &v)?,
-            None => (k, v),
-        };
+        let (k, v) = self.all(k, v, args.cache)?;
         let (k, v) = (ops.tensor("cat_0", k).await?, ops.tensor("cat_1", v).await?);
         let (dtype, v) = (v.dtype(), v.cast(q.dtype()));
-        let dropout = self.dropout.as_ref().filter(|d| pass.hooks.reach(d.module()) == Reach::Here);
         let (heads, pattern) = if dropout.is_none() && !args.pattern && !ops.wants(STEPS) {
             (q.attention(&k, &v, args.mask, self.spec)?, None)
         } else {
-            Box::pin(self.in_steps(pass, ops, (q, k, v), args.mask, dropout)).await?
+            self.in_steps(pass, ops, (q, k, v), args.mask, dropout).await?
         };
         let heads = ops.tensor("matmul_1", heads.cast(dtype)).await?;
         let merged = ops.fresh("reshape_0", Heads::merge(&heads)?).await?;
