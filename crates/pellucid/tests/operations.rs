@@ -81,7 +81,7 @@ fn a_write_by_the_name_is_seen_by_a_later_read_by_the_label() {
 #[test]
 fn a_label_that_does_not_exist_is_refused_with_the_closest_one() {
     let program = program("", &format!("%1 = read @0 \"{ATTN}\" op \"sofmax_0\"\n%2 = save @0 %1"));
-    let error = model().run_program(&program, RunOptions::default()).err().expect("misspelt");
+    let error = model().run_program(&program, RunOptions::default()).expect_err("misspelt");
     assert!(error.to_string().contains("sofmax_0"), "{error}");
     assert!(error.hint().is_some_and(|h| h.contains("softmax_0")), "{:?}", error.hint());
 }
@@ -154,8 +154,7 @@ fn an_unknown_option_is_refused_by_its_name() {
         (" with {labels: [1, 2, 3, 4, 5]}", "`invoke`: argument `labels`: expected a token id"),
         (" with {output_attentions: 3}", "argument `output_attentions`: expected a truth value, got int"),
     ] {
-        let error =
-            model().run_program(&program(options, read), RunOptions::default()).err().expect("refused");
+        let error = model().run_program(&program(options, read), RunOptions::default()).expect_err("refused");
         assert!(error.to_string().contains(expected), "{error}");
     }
 }
