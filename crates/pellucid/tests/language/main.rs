@@ -5,6 +5,7 @@ mod edits;
 mod explain;
 mod generation;
 mod invokes;
+mod laws;
 mod places;
 mod sessions;
 mod training;
