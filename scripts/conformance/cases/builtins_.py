@@ -169,3 +169,13 @@ def python_protocols(model, nnsight):
 @python_protocols.torch
 def _(plain):
     return dict(length=1, both=(3, 2), found=True, values=[2, 3])
+
+
+@case("builtins 9.7", "gpt2", "a function is applied once for each turn of a loop, used or not")
+def applied_in_a_loop(model, nnsight):
+    with model.session() as session:
+        values = nnsight.list().save()
+        with session.iter([1, 2, 3]) as item:
+            with model.trace(IDS):
+                values.append(nnsight.apply(double, model.transformer.h[0].mlp.output[0, 0, :2] * item))
+    return dict(values=values)
