@@ -11,6 +11,7 @@ import json
 import math
 import pathlib
 import re
+import sys
 import warnings
 
 import numpy as np
@@ -667,12 +668,205 @@ def views():
     t.write()
 
 
+# A name, the shapes of input and weight, and stride, padding, dilation and groups.
+CONVOLUTIONS = [
+    ("plain", (2, 3, 6), (4, 3, 3), ([1], [0], [1], 1)),
+    ("of stride and padding", (2, 3, 7), (2, 3, 3), ([2], [1], [1], 1)),
+    ("dilated", (1, 2, 9), (2, 2, 3), ([2], [2], [2], 1)),
+    ("with more padding than kernel", (1, 2, 4), (2, 2, 2), ([3], [3], [1], 1)),
+    ("with a rest", (1, 1, 8), (1, 1, 2), ([3], [0], [1], 1)),
+    ("in groups", (2, 4, 5), (6, 2, 2), ([1], [1], [1], 2)),
+    ("plain", (2, 2, 4, 5), (3, 2, 3, 2), ([1, 1], [0, 0], [1, 1], 1)),
+    ("of stride and padding", (1, 2, 5, 6), (2, 2, 3, 3), ([2, 1], [1, 2], [1, 1], 1)),
+    ("dilated", (2, 1, 6, 7), (2, 1, 2, 3), ([1, 2], [1, 0], [3, 2], 1)),
+    ("with more padding than kernel", (1, 1, 3, 3), (2, 1, 1, 2), ([2, 3], [2, 4], [1, 1], 1)),
+    ("with a rest", (1, 1, 6, 8), (1, 1, 3, 3), ([4, 3], [1, 1], [1, 1], 1)),
+    ("in groups", (2, 4, 3, 4), (6, 2, 2, 2), ([1, 2], [1, 1], [1, 1], 2)),
+    ("by channel", (1, 3, 4, 4), (6, 1, 2, 2), ([2, 2], [0, 0], [1, 1], 3)),
+    ("of one place", (2, 3, 2, 2), (4, 3, 2, 2), ([1, 1], [0, 0], [1, 1], 1)),
+    ("of one pixel", (2, 3, 2, 3), (4, 3, 1, 1), ([1, 1], [0, 0], [1, 1], 1)),
+]
+
+
+def convolutions():
+    global RNG
+    RNG = np.random.default_rng(SEED + 2)
+    t = Theme("conv")
+    for name, x, w, args in CONVOLUTIONS:
+        op = "conv1d" if len(x) == 3 else "conv2d"
+        for dtype in ("f32", "f64"):
+            inputs = [normal(*x, dtype=dtype), normal(*w, dtype=dtype), normal(w[0], dtype=dtype)]
+            t.case(f"{op} {name} {dtype}", inputs, [op, [0, 1, 2], *args])
+            t.case(f"{op} {name} {dtype} without bias", inputs[:2], [op, [0, 1], *args])
+        for dtype in ("bf16", "f16"):
+            inputs = [normal(*x, dtype=dtype), normal(*w, dtype=dtype)]
+            t.case(f"{op} {name} {dtype}", inputs, [op, [0, 1], *args])
+        t.case(f"{op} {name} of one", [normal(*x[1:]), normal(*w)], [op, [0, 1], *args])
+    one, two = ([1], [0], [1], 1), ([1, 1], [0, 0], [1, 1], 1)
+    t.case("conv2d of views", [normal(2, 4, 3, 3), normal(3, 3, 2, 2)], ["permute", [0], [0, 2, 1, 3]],
+           ["flip", [1], [3]], ["conv2d", [2, 3], *two])
+    t.case("conv2d of no batch", [normal(0, 2, 3, 3), normal(3, 2, 2, 2)], ["conv2d", [0, 1], *two])
+    t.case("conv2d of wrong channels", [normal(1, 3, 4, 4), normal(2, 2, 2, 2)], ["conv2d", [0, 1], *two], error="Shape")
+    t.case("conv2d of too large a kernel", [normal(1, 2, 4, 4), normal(2, 2, 5, 2)], ["conv2d", [0, 1], *two],
+           error="Shape")
+    t.case("conv2d of a wrong bias", [normal(1, 2, 4, 4), normal(2, 2, 2, 2), normal(3)], ["conv2d", [0, 1, 2], *two],
+           error="Shape")
+    t.case("conv2d of wrong groups", [normal(1, 4, 4, 4), normal(3, 2, 2, 2)],
+           ["conv2d", [0, 1], [1, 1], [0, 0], [1, 1], 2], error="Shape")
+    t.case("conv2d of no stride", [normal(1, 2, 4, 4), normal(2, 2, 2, 2)],
+           ["conv2d", [0, 1], [0, 1], [0, 0], [1, 1], 1], error="Argument")
+    t.case("conv2d of mixed types", [normal(1, 2, 4, 4), normal(2, 2, 2, 2, dtype="f64")], ["conv2d", [0, 1], *two],
+           error="Type")
+    t.case("conv1d of an image", [normal(1, 2, 4, 4), normal(2, 2, 2)], ["conv1d", [0, 1], *one], error="Shape")
+    t.case("conv2d of a signal's weight", [normal(1, 2, 4, 4), normal(2, 2, 2)], ["conv2d", [0, 1], *two], error="Shape")
+    for dtype in ("f32", "f64", "bf16", "f16"):
+        for old, new in (((3, 4), (6, 8)), ((3, 4), (5, 3)), ((5, 2), (1, 7)), ((4, 6), (2, 3)), ((1, 1), (3, 2)),
+                         ((7, 5), (7, 5)), ((10, 3), (3, 10))):
+            for mode, corners in (("nearest", False), ("bilinear", False), ("bilinear", True)):
+                # Half precision: PyTorch's bilinear rounds in other places.
+                tol = None if dtype in ("f32", "f64") else 0.02
+                t.case(f"resize {list(old)} to {list(new)} {mode} {corners} {dtype}", [normal(2, 2, *old, dtype=dtype)],
+                       ["resize", [0], list(new), mode, corners], tol=tol)
+    for mode, corners in (("nearest", False), ("linear", False), ("linear", True)):
+        for old, new in ((5, 8), (8, 5), (3, 1), (6, 29)):
+            t.case(f"resize {old} to {new} {mode} {corners}", [normal(2, 3, old)], ["resize", [0], [new], mode, corners])
+    t.case("resize to nothing", [normal(1, 1, 3, 3)], ["resize", [0], [0, 3], "nearest", False], error="Argument")
+    t.write()
+
+
+def second():
+    """Gradients of gradients: those of the weighted sum of the first ones."""
+    global RNG
+    RNG = np.random.default_rng(SEED + 1)
+    t = Theme("second")
+
+    def case(name, inputs, *steps, out=None, tol=None):
+        """In both precisions; the numbers of the inputs are the same."""
+        for wide in (True, False):
+            kind = "f64" if wide else "f32"
+            cast = [x.to(DTYPES[kind]) if x.is_floating_point() else x for x in inputs]
+            leaves = [x.clone().requires_grad_(x.is_floating_point()) for x in cast]
+            values = list(leaves)
+            for op, operands, *args in steps:
+                result = OPS[op]([values[i] for i in operands], args)
+                values.extend([result] if isinstance(result, torch.Tensor) else result)
+            at = [len(values) - 1] if out is None else out
+            asked = [x for x in leaves if x.requires_grad]
+            loss = sum((values[i] * weights(values[i])).sum() for i in at)
+            first = torch.autograd.grad(loss, asked, allow_unused=True, create_graph=True)
+            again = [g for g in first if g is not None]
+            loss = sum((g * weights(g)).sum() for g in again)
+            if loss.requires_grad:
+                # Zeros that PyTorch holds without memory are written out by a sum.
+                found = [g if g is None else g + 0 for g in torch.autograd.grad(loss, asked, allow_unused=True)]
+            else:
+                found = [None] * len(asked)
+            rows = []
+            for gradients in (first, found):
+                it = iter(gradients)
+                each = [next(it) if x.requires_grad else False for x in leaves]
+                rows.append([g if g is None or g is False else show(g) for g in each])
+            record = {"name": f"{name} {kind}", "in": [show(x) for x in cast], "steps": plain([list(s) for s in steps]),
+                      "out": at, "is": [show(values[i]) for i in at], "grads": rows[0], "second": rows[1],
+                      "tol": 1e-10 if wide else tol or 2e-5}
+            if len(values) != len(inputs) + len(steps):
+                record["count"] = len(values)
+            t.cases.append(record)
+
+    x = normal(3, 4)
+    for op in ("neg", "abs", "exp", "expm1", "reciprocal", "sin", "cos", "tan", "tanh", "erf", "sigmoid", "relu", "silu",
+               "gelu", "gelu_tanh"):
+        case(op, [x], [op, [0]])
+    for op in ("log", "log1p", "sqrt", "rsqrt"):
+        case(op, [x.abs() + 0.25], [op, [0]])
+    wide = tensor([-40.0, -9.0, -4.0, -0.01, 0.0, 0.01, 4.0, 9.0, 40.0])
+    for op in ("silu", "gelu", "gelu_tanh"):
+        case(f"{op} far and near", [wide], [op, [0]])
+    a, b = normal(2, 3), normal(2, 3).abs() + 0.5
+    for op in ("add", "sub", "mul", "div", "maximum", "minimum", "atan2", "fmod", "remainder"):
+        case(op, [a, b], [op, [0, 1]])
+    case("mul broadcast", [normal(2, 3), normal(3)], ["mul", [0, 1]])
+    case("div broadcast", [normal(2, 3), b[:1]], ["div", [0, 1]])
+    case("pow", [b, a], ["pow", [0, 1]])
+    for power in (2, 3, 0.5, -1, 1):
+        case(f"pow of {power}", [b], ["pow", [0], power])
+    case("where", [a, b], ["gt", [0, 1]], ["mul", [0, 1]], ["where", [2, 3, 0]])
+    case("clamp", [normal(3, 4)], ["clamp", [0], -0.5, 0.8], ["mul", [1, 0]])
+    case("softplus", [normal(3, 4)], ["softplus", [0], 1.5, 20])
+    for dim in (-1, 0):
+        case(f"softmax {dim}", [normal(3, 4)], ["softmax", [0], dim])
+        case(f"log_softmax {dim}", [normal(3, 4)], ["log_softmax", [0], dim])
+    case("logsumexp", [normal(3, 4)], ["logsumexp", [0], [1], False])
+    labels = torch.tensor([2, 0, -100, 3])
+    for reduction in ("mean", "sum", "none"):
+        case(f"cross_entropy {reduction}", [normal(4, 5), labels], ["cross_entropy", [0, 1], -100, reduction])
+    case("layer_norm", [normal(3, 6)], ["layer_norm", [0], 2**-17, False, False])
+    case("layer_norm with weight", [normal(2, 3, 6), normal(6)], ["layer_norm", [0, 1], 2**-17, True, False])
+    case("layer_norm with both", [normal(3, 6), normal(6), normal(6)], ["layer_norm", [0, 1, 2], 2**-17, True, True])
+    for offset in (0, 1):
+        case(f"rms_norm {offset}", [normal(2, 3, 6), normal(6)], ["rms_norm", [0, 1], 1e-5, offset, False])
+    for op in ("sum", "mean", "amax"):
+        case(op, [distinct(3, 4)], [op, [0], [1], True], ["mul", [1, 0]])
+    case("var", [normal(3, 4)], ["var", [0], [1], 1, False])
+    case("std", [normal(3, 4)], ["std", [0], [0], 1, True])
+    case("norm", [normal(3, 4)], ["norm", [0], 2.0, [1], False])
+    case("prod", [normal(2, 3)], ["prod", [0], [1], False])
+    case("cumsum", [normal(2, 3)], ["cumsum", [0], 1], ["mul", [1, 1]])
+    case("cumprod", [b], ["cumprod", [0], 1])
+    case("cummax", [distinct(2, 4)], ["cummax", [0], 1], ["mul", [1, 1]])
+    case("sort", [distinct(2, 4)], ["sort", [0], -1, True], ["mul", [1, 0]])
+    case("matmul", [normal(2, 3), normal(3, 4)], ["matmul", [0, 1]])
+    case("matmul of stacks", [normal(2, 2, 3), normal(2, 3, 2)], ["matmul", [0, 1]], ["mul", [2, 2]])
+    case("linear", [normal(2, 3, 4), normal(5, 4), normal(5)], ["linear", [0, 1, 2]], ["tanh", [3]])
+    for name, spec, group in (("plain", [0.5, False, None, None], 2), ("causal", [0.5, True, None, None], 2),
+                              ("grouped", [0.75, True, None, None], 1), ("windowed", [0.5, True, 2, None], 2),
+                              ("softcapped", [0.875, True, None, 1.5], 2)):
+        inputs = [normal(1, 2, 3, 4), normal(1, group, 3, 4), normal(1, group, 3, 4)]
+        case(f"attention {name}", inputs, ["attention", [0, 1, 2], *spec])
+    mask = tensor([[True, True, False], [False, False, False], [True, False, False]], "bool")
+    inputs = [normal(1, 2, 3, 4), normal(1, 2, 3, 4), normal(1, 2, 3, 4), mask]
+    case("attention masked", inputs, ["attention", [0, 1, 2, 3], 0.5, False, None, None])
+    for pairs in ("halves", "adjacent"):
+        case(f"rotary {pairs}", [normal(2, 3, 4), normal(3, 2), normal(3, 2)], ["rotary", [0, 1, 2], pairs])
+    ids = torch.tensor([[2, 0, 2], [1, 4, 0]])
+    case("embed", [normal(5, 3), ids], ["embed", [0, 1]], ["tanh", [2]])
+    case("gather", [normal(2, 4), ids % 4], ["gather", [0, 1], 1], ["mul", [2, 2]])
+    case("scatter", [normal(2, 4), ids % 4, normal(2, 3)], ["scatter", [0, 1, 2], 1, True], ["mul", [3, 3]])
+    case("index", [normal(4, 3), torch.tensor([3, 0, 3])], ["index", [0, 1], ["t0", [None, 2]]], ["exp", [2]])
+    case("index_assign", [normal(4, 3), normal(2, 3)], ["index_assign", [0, 1], [[1, 3]]], ["mul", [2, 2]])
+    case("index_add", [normal(4, 3), normal(2, 3)], ["index_add", [0, 1], [[1, 3]]], ["mul", [2, 2]])
+    case("views", [normal(2, 6)], ["reshape", [0], [3, 4]], ["transpose", [1], 0, 1], ["flip", [2], [0]],
+         ["narrow", [3], 0, 1, 2], ["mul", [4, 4]])
+    case("cat", [normal(2, 3), normal(2, 1)], ["cat", [0, 1], 1], ["mul", [2, 2]])
+    case("expand", [normal(2, 1)], ["expand", [0], [3, 2, 4]], ["exp", [1]])
+    for name, x, w, args in CONVOLUTIONS:
+        op = "conv1d" if len(x) == 3 else "conv2d"
+        case(f"{op} {name}", [normal(*x), normal(*w), normal(w[0])], [op, [0, 1, 2], *args])
+    for mode, corners in (("nearest", False), ("bilinear", False), ("bilinear", True)):
+        case(f"resize {mode} {corners}", [normal(1, 2, 3, 4)], ["resize", [0], [5, 3], mode, corners], ["mul", [1, 1]])
+    # One layer of a language model, from the ids to the loss.
+    d = 4
+    ids = torch.tensor([[3, 1, 4, 1, 5]])
+    inputs = [normal(6, d), normal(5, d), ids, normal(d), normal(d), normal(d, 3 * d, scale=0.5), normal(3 * d),
+              normal(d, d, scale=0.5), normal(d, 8, scale=0.5), normal(8), normal(8, d, scale=0.5),
+              torch.tensor([1, 4, 1, 5, 2])]
+    case("a language model", inputs, ["embed", [0, 2]], ["add", [12, 1]], ["layer_norm", [13, 3, 4], 2**-17, True, True],
+         ["matmul", [14, 5]], ["add", [15, 6]], ["reshape", [16], [1, 5, 3, 2, 2]], ["permute", [17], [2, 0, 3, 1, 4]],
+         ["index", [18], [0]], ["index", [18], [1]], ["index", [18], [2]],
+         ["attention", [19, 20, 21], 0.75, True, None, None], ["permute", [22], [0, 2, 1, 3]],
+         ["reshape", [23], [1, 5, d]], ["matmul", [24, 7]], ["add", [25, 13]],
+         ["layer_norm", [26, 3, 4], 2**-17, True, True], ["matmul", [27, 8]], ["add", [28, 9]], ["gelu_tanh", [29]],
+         ["matmul", [30, 10]], ["add", [31, 26]], ["layer_norm", [32, 3, 4], 2**-17, True, True],
+         ["linear", [33, 0]], ["reshape", [34], [5, 6]], ["cross_entropy", [35, 11], -100, "mean"], tol=2e-4)
+    t.write()
+
+
+STREAM = [elementwise, promotion, reductions, order, norms, contractions, indexing, views]
+ALONE = [convolutions, second]
+
 if __name__ == "__main__":
-    elementwise()
-    promotion()
-    reductions()
-    order()
-    norms()
-    contractions()
-    indexing()
-    views()
+    # Themes that have a stream of random numbers of their own can be named on the command line and are then written alone;
+    # the others share one.
+    named = [f for f in ALONE if f.__name__ in sys.argv[1:]]
+    for theme in named or STREAM + ALONE:
+        theme()

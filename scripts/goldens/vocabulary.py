@@ -149,6 +149,10 @@ OPS = {
     "attention": lambda o, a: attention(*o[:3], o[3] if len(o) > 3 else None, *a),
     "attention_pattern": lambda o, a: pattern_of(*o[:2], o[2] if len(o) > 2 else None, *a),
     "attend": lambda o, a: attend(*o),
+    "conv1d": lambda o, a: F.conv1d(o[0], o[1], o[2] if len(o) > 2 else None, *a),
+    "conv2d": lambda o, a: F.conv2d(o[0], o[1], o[2] if len(o) > 2 else None, *a),
+    "resize": lambda o, a: F.interpolate(
+        o[0], size=a[0], mode=a[1], **({} if a[1] == "nearest" else {"align_corners": a[2]})),
     "rotary": lambda o, a: rotary(*o, *a),
     "index": lambda o, a: o[0][index_items(a[0], o[1:])],
     "index_assign": lambda o, a: index_assign(o[0], o[1], o[2:], a[0]),

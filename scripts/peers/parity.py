@@ -5,13 +5,17 @@
 For every folder with a `config.json` under FOLDER: `inspect` against the reference's modules and parameters,
 `generate` against its greedy continuation, `lens` against its own final norm and unembedding applied to every block's
 output. One line each: PASS, FAIL, or SKIP with the reason. Fails if any line says FAIL, or if nothing was compared.
+
+Each folder is compared by a process of its own, the smallest first: what one takes or breaks, the next does not feel.
 """
 
 import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import torch
 import transformers
@@ -22,6 +26,8 @@ TOP = 5
 # Logits closer together than this are in an order that rounding decides.
 TIE = 1e-3
 PROBABILITY = 1e-4
+# Seconds that one folder may take. Some 15 suffice for 500 MB on two quiet cores.
+LIMIT = 240
 
 
 class Failed(Exception):
@@ -131,43 +137,66 @@ def lens(pellucid, folder, model, ids):
 
 
 def compare(pellucid, folder):
-    """The number of comparisons, and whether one failed."""
+    """Prints a line for each comparison; whether all passed."""
     model = transformers.AutoModelForCausalLM.from_pretrained(
         folder, torch_dtype=torch.float32, attn_implementation="eager")
     model.eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     ids = tokenizer(PROMPT, return_tensors="pt")["input_ids"]
-    count, failed = 0, False
+    passed = True
     for comparison in (inspect, generate, lens):
         title = f"{folder.name} {comparison.__name__}"
         try:
             print(f"PASS {title}: {comparison(pellucid, folder, model, ids)}", flush=True)
-            count += 1
         except Failed as difference:
             print(f"FAIL {title}: {difference}", flush=True)
-            failed = True
+            passed = False
         except Skipped as reason:
             print(f"SKIP {title}: {reason}", flush=True)
-    return count, failed
+    return passed
+
+
+def compare_apart(pellucid, folder):
+    """The same in a process of its own; whether all passed."""
+    command = [sys.executable, __file__, "--pellucid", pellucid, "--folder", folder]
+    start = time.monotonic()
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        print(f"FAIL {folder.name}: not done after {LIMIT} s", flush=True)
+        return False
+    if done.returncode not in (0, 1):
+        said = done.stderr.strip().splitlines() or ["nothing on standard error"]
+        print(f"FAIL {folder.name}: the comparison itself broke: {said[-1]}", flush=True)
+    print(f"     {folder.name} took {time.monotonic() - start:.0f} s", flush=True)
+    return done.returncode == 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pellucid", required=True, help="the command")
-    parser.add_argument("--models", required=True, type=pathlib.Path, help="a folder of model folders")
+    parser.add_argument("--models", type=pathlib.Path, help="a folder of model folders")
     parser.add_argument("--only", default="", help="names of folders, with commas between")
+    parser.add_argument("--folder", type=pathlib.Path, help="one model folder, compared by this process")
     args = parser.parse_args()
-    torch.set_num_threads(2)
-    transformers.logging.set_verbosity_error()
+    if args.folder:
+        # One thread: several that wait for each other take many times as long beside any other work.
+        torch.set_num_threads(1)
+        transformers.logging.set_verbosity_error()
+        try:
+            sys.exit(not compare(args.pellucid, args.folder))
+        except Exception as fault:
+            print(f"{type(fault).__name__}: {fault}", file=sys.stderr)
+            sys.exit(2)
+    # Everything is on this machine; looking for it elsewhere takes minutes where there is no network.
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
     only = [n for n in args.only.split(",") if n]
-    folders = sorted(p.parent for p in args.models.glob("*/config.json") if not only or p.parent.name in only)
-    count, failed = 0, False
-    for folder in folders:
-        compared, wrong = compare(args.pellucid, folder)
-        count, failed = count + compared, failed or wrong
-    if count == 0:
+    folders = [p.parent for p in args.models.glob("*/config.json") if not only or p.parent.name in only]
+    folders.sort(key=lambda folder: sum(p.stat().st_size for p in folder.glob("*.safetensors")))
+    if not folders:
         print(f"FAIL nothing was compared: no model folder in {args.models} could be")
-    sys.exit(failed or count == 0)
+    results = [compare_apart(args.pellucid, folder) for folder in folders]
+    sys.exit(not (results and all(results)))
 
 
 if __name__ == "__main__":

@@ -238,9 +238,12 @@ pub(crate) enum BenchTask {
     /// Build the graph of one forward pass of 10 tokens, computing nothing
     #[value(name = "build")]
     Build,
+    /// Build a second one that differs from the first layer on
+    #[value(name = "build-variant-first")]
+    BuildVariantFirst,
     /// Build a second one that differs in the last layer
-    #[value(name = "build-variant")]
-    BuildVariant,
+    #[value(name = "build-variant-last")]
+    BuildVariantLast,
     /// Logits of 1 prompt of 10 tokens
     #[value(name = "forward-1x10")]
     Forward1x10,
@@ -250,18 +253,31 @@ pub(crate) enum BenchTask {
     /// Logits of 182 prompts of 15 tokens
     #[value(name = "forward-182x15")]
     Forward182x15,
+    /// The last position's logits of 1 prompt of 10 tokens
+    #[value(name = "last-1x10")]
+    Last1x10,
+    /// The last position's logits of 8 prompts of 15 tokens
+    #[value(name = "last-8x15")]
+    Last8x15,
+    /// The last position's logits of 182 prompts of 15 tokens
+    #[value(name = "last-182x15")]
+    Last182x15,
     /// One token after a prompt of 15, with a cache
     #[value(name = "decode")]
     Decode,
 }
 
 impl BenchTask {
-    const ALL: [BenchTask; 6] = [
+    const ALL: [BenchTask; 10] = [
         BenchTask::Build,
-        BenchTask::BuildVariant,
+        BenchTask::BuildVariantFirst,
+        BenchTask::BuildVariantLast,
         BenchTask::Forward1x10,
         BenchTask::Forward8x15,
         BenchTask::Forward182x15,
+        BenchTask::Last1x10,
+        BenchTask::Last8x15,
+        BenchTask::Last182x15,
         BenchTask::Decode,
     ];
 }

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use pellucid_tensor::Tensor;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use crate::error::{NnError, Result};
 use crate::model::{Layer, Model};
@@ -15,8 +16,60 @@ use crate::tree::ModuleId;
 use crate::value::{Args, KvCache, Value};
 use crate::var::Var;
 
-/// A forward pass under construction.
-pub type LayerFuture<'a> = Pin<Box<dyn Future<Output = Result<Value>> + 'a>>;
+/// A module's output, once everything it has to wait for is there.
+///
+/// A module without modules inside has nothing to wait for: its output is there at once, without an allocation.
+pub struct LayerFuture<'a> {
+    state: State<'a>,
+}
+
+enum State<'a> {
+    Built(Value),
+    Running(Pin<Box<dyn Future<Output = Result<Value>> + 'a>>),
+}
+
+impl<'a> LayerFuture<'a> {
+    /// The output of `module`, built by calling other modules. Errors get the module's path.
+    pub fn running(
+        pass: &'a Forward<'a>,
+        module: ModuleId,
+        output: impl AsyncFnOnce() -> Result<Value> + 'a,
+    ) -> LayerFuture<'a> {
+        LayerFuture::boxed(async move { output().await.map_err(|e| pass.locate(module, e)) })
+    }
+
+    /// The output of `module`, built already. An error gets the module's path.
+    pub fn built(pass: &Forward<'_>, module: ModuleId, output: Result<Value>) -> LayerFuture<'a> {
+        match output {
+            Ok(value) => LayerFuture { state: State::Built(value) },
+            Err(error) => LayerFuture::boxed(std::future::ready(Err(pass.locate(module, error)))),
+        }
+    }
+
+    fn boxed(future: impl Future<Output = Result<Value>> + 'a) -> LayerFuture<'a> {
+        LayerFuture { state: State::Running(Box::pin(future)) }
+    }
+}
+
+impl Future for LayerFuture<'_> {
+    type Output = Result<Value>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Value>> {
+        match &mut self.state {
+            State::Built(value) => Poll::Ready(Ok(std::mem::take(value))),
+            State::Running(future) => future.as_mut().poll(context),
+        }
+    }
+}
+
+impl std::fmt::Debug for LayerFuture<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.state {
+            State::Built(value) => f.debug_tuple("LayerFuture").field(value).finish(),
+            State::Running(_) => f.write_str("LayerFuture(..)"),
+        }
+    }
+}
 
 /// How far interventions reach into a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,9 +143,23 @@ pub struct Memory {
     calls: RefCell<FxHashMap<CallKey, Remembered>>,
 }
 
+impl Memory {
+    /// The number of calls remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.calls.borrow().len()
+    }
+
+    /// Whether no call is remembered yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 impl std::fmt::Debug for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Memory({} calls)", self.calls.borrow().len())
+        write!(f, "Memory({} calls)", self.len())
     }
 }
 
@@ -110,24 +177,26 @@ impl<'a> Forward<'a> {
     /// Calls a module: announces its inputs, runs it unless a value takes its place, announces its output.
     ///
     /// # Errors
-    /// Whatever the module or the hooks return, with the path of the innermost module.
-    pub async fn call(&self, layer: &dyn Layer, mut args: Args) -> Result<Value> {
+    /// The future gives whatever the module or the hooks return, with the path of the innermost module.
+    pub fn call<'b>(&'b self, layer: &'b dyn Layer, args: Args) -> LayerFuture<'b> {
         let id = layer.module();
-        let reach = self.hooks.reach(id);
-        if reach == Reach::None {
-            return self.run_remembered(layer, args).await;
+        match (self.hooks.reach(id), self.memory) {
+            (Reach::None, Some(memory)) if self.model.is_remembered(id) => {
+                self.remembered(memory, layer, args)
+            }
+            (Reach::None | Reach::Inside, _) => layer.forward(self, args),
+            (Reach::Here, _) => LayerFuture::boxed(self.announced(layer, args)),
         }
-        let mut replaced = None;
-        if reach == Reach::Here {
-            replaced = poll_fn(|_| self.hooks.poll_enter(id, &mut args)).await?;
-        }
-        let mut output = match replaced {
+    }
+
+    /// Runs a module that is looked at.
+    async fn announced(&self, layer: &dyn Layer, mut args: Args) -> Result<Value> {
+        let id = layer.module();
+        let mut output = match poll_fn(|_| self.hooks.poll_enter(id, &mut args)).await? {
             Some(value) => value,
-            None => layer.forward(self, args).await.map_err(|e| self.locate(id, e))?,
+            None => layer.forward(self, args).await?,
         };
-        if reach == Reach::Here {
-            poll_fn(|_| self.hooks.poll_exit(id, &mut output)).await?;
-        }
+        poll_fn(|_| self.hooks.poll_exit(id, &mut output)).await?;
         Ok(output)
     }
 
@@ -152,36 +221,31 @@ impl<'a> Forward<'a> {
         }
     }
 
-    async fn run_remembered(&self, layer: &dyn Layer, args: Args) -> Result<Value> {
-        let id = layer.module();
-        let run = async |args| layer.forward(self, args).await.map_err(|e| self.locate(id, e));
-        // Small modules are as quickly built as recognised.
-        let Some(memory) = self.memory.filter(|_| !self.model.tree().node(id).children.is_empty()) else {
-            return run(args).await;
-        };
-        let Some((key, tensors, cache)) = call_key(id, &args) else { return run(args).await };
-        if let Some(known) = memory.calls.borrow().get(&key) {
-            for (layer, k, v) in &known.cached {
-                if let Some(cache) = &cache {
+    /// Runs a module that nobody looks at, or gives out what it gave before on the same nodes.
+    fn remembered<'b>(&'b self, memory: &'b Memory, layer: &'b dyn Layer, args: Args) -> LayerFuture<'b> {
+        let Some(call) = Call::recognise(layer.module(), &args) else { return layer.forward(self, args) };
+        if let Some(known) = memory.calls.borrow().get(&call.key) {
+            if let Some(cache) = &call.cache {
+                for (layer, k, v) in &known.cached {
                     cache.set_layer(*layer, k.clone(), v.clone());
                 }
             }
-            return Ok(refreshed(&known.output));
+            return LayerFuture { state: State::Built(refreshed(&known.output)) };
         }
-        let before: Vec<Tensor> = cache.as_ref().map(|c| c.tensors()).unwrap_or_default();
-        let mut own: Vec<Var> = Vec::new();
-        args.positional.iter().chain(args.named.iter().map(|(_, v)| v)).for_each(|v| {
-            v.for_each_var(&mut |var| own.push(var.clone()));
-        });
-        let output = run(args).await?;
-        let mut aliases = false;
-        output.for_each_var(&mut |var| aliases |= own.iter().any(|o| o.same_storage(var)));
-        if !aliases && is_plain(&output) {
-            let cached = cache.map(|c| changes(&c, &before)).unwrap_or_default();
-            let kept = Remembered { output: refreshed(&output), cached, _args: tensors };
-            memory.calls.borrow_mut().insert(key, kept);
-        }
-        Ok(output)
+        LayerFuture::boxed(async move {
+            let before = call.cache.as_ref().map_or(0, |c| c.writes());
+            // Nothing inside needs to be remembered beside the whole.
+            let inside = Forward { memory: None, ..*self };
+            let output = layer.forward(&inside, args).await?;
+            let mut aliases = false;
+            output.for_each_var(&mut |var| aliases |= call.vars.iter().any(|own| own.same_storage(var)));
+            if !aliases && is_plain(&output) {
+                let cached = call.cache.map(|c| c.written_since(before)).unwrap_or_default();
+                let kept = Remembered { output: refreshed(&output), cached, _args: call.tensors };
+                memory.calls.borrow_mut().insert(call.key, kept);
+            }
+            Ok(output)
+        })
     }
 
     fn locate(&self, id: ModuleId, error: NnError) -> NnError {
@@ -201,9 +265,36 @@ impl<'a> Forward<'a> {
     }
 }
 
-/// What the call is recognised by, the tensors in it, and its cache; `None` if it cannot be recognised.
-fn call_key(id: ModuleId, args: &Args) -> Option<(CallKey, Vec<Tensor>, Option<Rc<KvCache>>)> {
-    fn push(value: &Value, key: &mut Vec<u64>, tensors: &mut Vec<Tensor>) -> Option<()> {
+/// A call that may have been made before.
+struct Call {
+    key: CallKey,
+    /// The tensors among the arguments, and the nodes they are.
+    vars: SmallVec<[Var; 4]>,
+    tensors: Vec<Tensor>,
+    cache: Option<Rc<KvCache>>,
+}
+
+impl Call {
+    /// What the call is recognised by; `None` if its output depends on more than that.
+    fn recognise(id: ModuleId, args: &Args) -> Option<Call> {
+        let key = (id, Vec::with_capacity(2 * (args.positional.len() + args.named.len())));
+        let mut call = Call { key, vars: SmallVec::new(), tensors: Vec::new(), cache: None };
+        for value in args.positional.iter().chain(args.named.iter().map(|(_, v)| v)) {
+            if let Value::Cache(cache) = value {
+                call.cache = Some(cache.clone());
+            }
+            call.add(value)?;
+        }
+        call.key.1.extend(args.named.iter().map(|(name, _)| name.as_ptr() as u64));
+        // A pass that sees earlier tokens depends on more than its arguments.
+        if call.cache.as_ref().is_some_and(|c| c.past_len() > 0) {
+            return None;
+        }
+        Some(call)
+    }
+
+    fn add(&mut self, value: &Value) -> Option<()> {
+        let key = &mut self.key.1;
         match value {
             Value::None => key.push(u64::MAX),
             Value::Bool(b) => key.push(u64::MAX - 1 - u64::from(*b)),
@@ -211,11 +302,12 @@ fn call_key(id: ModuleId, args: &Args) -> Option<(CallKey, Vec<Tensor>, Option<R
             Value::Tensor(var) => {
                 let tensor = var.get().ok()?;
                 key.push(tensor.id());
-                tensors.push(tensor);
+                self.tensors.push(tensor);
+                self.vars.push(var.clone());
             }
             Value::Tuple(items) => {
                 key.extend([u64::MAX - 4, items.len() as u64]);
-                items.iter().try_for_each(|v| push(v, key, tensors))?;
+                items.iter().try_for_each(|v| self.add(v))?;
             }
             // An empty cache only receives.
             Value::Cache(_) => key.push(u64::MAX - 5),
@@ -223,35 +315,6 @@ fn call_key(id: ModuleId, args: &Args) -> Option<(CallKey, Vec<Tensor>, Option<R
         }
         Some(())
     }
-    let (mut key, mut tensors, mut cache) = (Vec::new(), Vec::new(), None);
-    for value in args.positional.iter().chain(args.named.iter().map(|(_, v)| v)) {
-        if let Value::Cache(c) = value {
-            cache = Some(c.clone());
-        }
-        push(value, &mut key, &mut tensors)?;
-    }
-    for (name, _) in &args.named {
-        key.push(name.as_ptr() as u64);
-    }
-    // A pass that sees earlier tokens depends on more than its arguments.
-    if cache.as_ref().is_some_and(|c| c.past_len() > 0) {
-        return None;
-    }
-    Some(((id, key), tensors, cache))
-}
-
-/// Layers of the cache that were not there before.
-fn changes(cache: &KvCache, before: &[Tensor]) -> Vec<(usize, Tensor, Tensor)> {
-    let mut found = Vec::new();
-    let n_layers = cache.tensors().len();
-    for layer in 0..n_layers {
-        if let Some((k, v)) = cache.layer(layer)
-            && !before.iter().any(|t| t.same_node(&k))
-        {
-            found.push((layer, k, v));
-        }
-    }
-    found
 }
 
 /// Whether the value consists of tensors and tuples only, which can be given out again.

@@ -5,6 +5,7 @@
 //! that is why `forward` is asynchronous. What flows between modules are [`Var`]s: shared cells that name the current
 //! node, so that a write at one place is seen at every other name of the same storage, as in PyTorch.
 
+mod attach;
 mod error;
 pub mod forward;
 pub mod layers;

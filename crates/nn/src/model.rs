@@ -61,6 +61,8 @@ pub struct Model {
     tree: ModuleTree,
     /// By module; lists of modules have none.
     layers: Vec<Option<Arc<dyn Layer>>>,
+    /// By module: whether a trace remembers what it gave.
+    remembered: Vec<bool>,
     skeleton: Skeleton,
 }
 
@@ -83,7 +85,15 @@ impl Model {
             let at = layer.module().0 as usize;
             by_module[at] = Some(layer);
         }
-        Model { engine, tree, layers: by_module, skeleton }
+        let mut remembered: Vec<bool> = tree.iter().map(|(_, node)| !node.children.is_empty()).collect();
+        for list in tree.iter().map(|(id, _)| id).filter(|id| by_module[id.0 as usize].is_none()) {
+            let mut around = Some(list);
+            while let Some(id) = around {
+                remembered[id.0 as usize] = false;
+                around = tree.node(id).parent;
+            }
+        }
+        Model { engine, tree, layers: by_module, remembered, skeleton }
     }
 
     /// Owner of the model's tensors.
@@ -108,6 +118,15 @@ impl Model {
     #[must_use]
     pub fn layer(&self, id: ModuleId) -> Option<&Arc<dyn Layer>> {
         self.layers.get(id.0 as usize)?.as_ref()
+    }
+
+    /// Whether a trace remembers what the module gave: a block, or a part of one that has modules inside.
+    ///
+    /// Modules without modules inside are as quickly built as recognised, and what holds a list of blocks would stand
+    /// in the way of forward passes that agree in the first blocks only.
+    #[must_use]
+    pub fn is_remembered(&self, id: ModuleId) -> bool {
+        self.remembered[id.0 as usize]
     }
 
     /// All parameters, tied ones once.

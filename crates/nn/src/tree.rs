@@ -34,6 +34,8 @@ pub struct ModuleNode {
 #[derive(Clone, Debug, Default)]
 pub struct ModuleTree {
     nodes: Vec<ModuleNode>,
+    /// How many modules the model's own tree has, once others were attached.
+    own: Option<usize>,
 }
 
 impl ModuleTree {
@@ -55,6 +57,12 @@ impl ModuleTree {
     /// All modules, parents before children, in order.
     pub fn iter(&self) -> impl Iterator<Item = (ModuleId, &ModuleNode)> {
         self.nodes.iter().enumerate().map(|(i, n)| (ModuleId(i as u32), n))
+    }
+
+    /// Whether the module was attached: it runs only where it is called.
+    #[must_use]
+    pub fn is_attached(&self, id: ModuleId) -> bool {
+        self.own.is_some_and(|own| id.0 as usize >= own)
     }
 
     /// The module at a dotted path; a leading dot is allowed, as nnsight prints it.
@@ -150,7 +158,19 @@ impl<'a> TreeBuilder<'a> {
             children: Vec::new(),
             parameters: Vec::new(),
         };
-        TreeBuilder { tree: ModuleTree { nodes: vec![root] }, at: ModuleId(0), layers: Vec::new(), weights }
+        TreeBuilder {
+            tree: ModuleTree { nodes: vec![root], own: None },
+            at: ModuleId(0),
+            layers: Vec::new(),
+            weights,
+        }
+    }
+
+    /// Goes on with a finished tree, at one of its modules. What is added counts as attached.
+    pub fn within(tree: ModuleTree, at: ModuleId, weights: &'a mut dyn WeightSource) -> TreeBuilder<'a> {
+        let mut tree = tree;
+        tree.own = tree.own.or(Some(tree.nodes.len()));
+        TreeBuilder { tree, at, layers: Vec::new(), weights }
     }
 
     /// The module being assembled.

@@ -21,8 +21,12 @@ pub enum Value {
     Int(i64),
     /// A floating number.
     Float(f64),
+    /// A complex number: real part, imaginary part.
+    Complex(f64, f64),
     /// Text.
     Str(Rc<str>),
+    /// Bytes.
+    Bytes(Rc<[u8]>),
     /// A tensor.
     Tensor(Var),
     /// A fixed sequence.
@@ -31,6 +35,8 @@ pub enum Value {
     List(Rc<RefCell<Vec<Value>>>),
     /// Pairs in the order they were put in.
     Dict(Rc<RefCell<Vec<(Value, Value)>>>),
+    /// Values that differ from each other, in the order they were put in.
+    Set(Rc<RefCell<Vec<Value>>>),
     /// Named fields, as Hugging Face's output objects.
     Record(Rc<Record>),
     /// Keys and values of earlier tokens.
@@ -82,6 +88,8 @@ impl Record {
 pub struct KvCache {
     past: Cell<usize>,
     layers: RefCell<Vec<Option<(Tensor, Tensor)>>>,
+    /// Layers in the order in which the present forward pass wrote them.
+    written: RefCell<Vec<usize>>,
 }
 
 impl KvCache {
@@ -94,6 +102,21 @@ impl KvCache {
     /// Marks the start of a forward pass: what is held now is the past.
     pub fn begin_pass(&self) {
         self.past.set(self.seq_len());
+        self.written.borrow_mut().clear();
+    }
+
+    /// How often the present forward pass has written a layer.
+    #[must_use]
+    pub fn writes(&self) -> usize {
+        self.written.borrow().len()
+    }
+
+    /// Keys and values of the layers written since there were `before` writes.
+    #[must_use]
+    pub fn written_since(&self, before: usize) -> Vec<(usize, Tensor, Tensor)> {
+        let written = self.written.borrow();
+        let later = written.get(before..).unwrap_or_default();
+        later.iter().filter_map(|&layer| self.layer(layer).map(|(k, v)| (layer, k, v))).collect()
     }
 
     /// Tokens held when the present forward pass started.
@@ -115,6 +138,7 @@ impl KvCache {
             layers.resize(layer + 1, None);
         }
         layers[layer] = Some((keys, values));
+        self.written.borrow_mut().push(layer);
     }
 
     /// Adds the keys and values of new tokens behind those held, and returns all.
@@ -172,6 +196,18 @@ impl Value {
         Value::List(Rc::new(RefCell::new(items.into_iter().collect())))
     }
 
+    /// A text.
+    #[must_use]
+    pub fn text(text: impl AsRef<str>) -> Value {
+        Value::Str(text.as_ref().into())
+    }
+
+    /// A dictionary; keys differ from each other.
+    #[must_use]
+    pub fn dict(pairs: impl IntoIterator<Item = (Value, Value)>) -> Value {
+        Value::Dict(Rc::new(RefCell::new(pairs.into_iter().collect())))
+    }
+
     /// What kind of value this is, in the users' words.
     #[must_use]
     pub fn kind(&self) -> String {
@@ -180,7 +216,9 @@ impl Value {
             Value::Bool(_) => "bool".into(),
             Value::Int(_) => "int".into(),
             Value::Float(_) => "float".into(),
+            Value::Complex(..) => "complex".into(),
             Value::Str(_) => "str".into(),
+            Value::Bytes(bytes) => format!("bytes of {}", bytes.len()),
             Value::Tensor(var) => match var.get() {
                 Ok(t) => format!("{} tensor of shape {:?}", t.dtype(), t.dims()),
                 Err(e) => e.to_string(),
@@ -188,6 +226,7 @@ impl Value {
             Value::Tuple(items) => format!("tuple of {}", items.len()),
             Value::List(items) => format!("list of {}", items.borrow().len()),
             Value::Dict(items) => format!("dict of {}", items.borrow().len()),
+            Value::Set(items) => format!("set of {}", items.borrow().len()),
             Value::Record(record) => record.type_name.into(),
             Value::Cache(_) => "DynamicCache".into(),
             Value::Slice(_) => "slice".into(),
@@ -210,7 +249,9 @@ impl Value {
         match self {
             Value::Tensor(var) => visit(var),
             Value::Tuple(items) => items.iter().for_each(|v| v.for_each_var(visit)),
-            Value::List(items) => items.borrow().iter().for_each(|v| v.for_each_var(visit)),
+            Value::List(items) | Value::Set(items) => {
+                items.borrow().iter().for_each(|v| v.for_each_var(visit));
+            }
             Value::Dict(items) => items.borrow().iter().for_each(|(k, v)| {
                 k.for_each_var(visit);
                 v.for_each_var(visit);
@@ -225,16 +266,16 @@ impl Value {
 #[derive(Clone, Debug, Default)]
 pub struct Args {
     /// Positional arguments.
-    pub positional: SmallVec<[Value; 2]>,
+    pub positional: SmallVec<[Value; 1]>,
     /// Named arguments.
-    pub named: SmallVec<[(&'static str, Value); 4]>,
+    pub named: Vec<(&'static str, Value)>,
 }
 
 impl Args {
     /// One positional tensor.
     #[must_use]
     pub fn one(var: &Var) -> Args {
-        Args { positional: SmallVec::from_iter([Value::Tensor(var.clone())]), named: SmallVec::new() }
+        Args { positional: SmallVec::from_iter([Value::Tensor(var.clone())]), named: Vec::new() }
     }
 
     /// With a positional argument added.
@@ -248,6 +289,13 @@ impl Args {
     #[must_use]
     pub fn with(mut self, name: &'static str, value: Value) -> Args {
         self.named.push((name, value));
+        self
+    }
+
+    /// With named arguments added.
+    #[must_use]
+    pub fn with_all<const N: usize>(mut self, named: [(&'static str, Value); N]) -> Args {
+        self.named.extend(named);
         self
     }
 

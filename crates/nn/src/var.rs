@@ -5,11 +5,12 @@
 //! the views to the cell's node, writing it puts the written elements back through the views. Whether a reshape is a
 //! view or a copy follows PyTorch's stride rules, so that a write reaches the model exactly when it does there.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use pellucid_tensor::value::{Strides, reshape_strides};
 use pellucid_tensor::{IndexItem, Op, Result, Tensor, TensorError, ViewStep, shape};
+use smallvec::SmallVec;
 
 /// A storage, or a view of one.
 #[derive(Clone)]
@@ -18,8 +19,18 @@ pub struct Var {
 }
 
 enum Kind {
-    Cell { current: RefCell<Tensor>, strides: Strides },
-    View { base: Var, step: ViewStep, strides: Strides },
+    /// Strides are those of the first node, and found when somebody asks for them or the node is about to be replaced.
+    Cell {
+        current: RefCell<Tensor>,
+        strides: OnceCell<Strides>,
+    },
+    View(Box<View>),
+}
+
+struct View {
+    base: Var,
+    step: ViewStep,
+    strides: Strides,
 }
 
 impl std::fmt::Debug for Var {
@@ -41,8 +52,7 @@ impl Var {
     /// A new storage holding `tensor`.
     #[must_use]
     pub fn new(tensor: Tensor) -> Var {
-        let strides = layout(&tensor);
-        Var { kind: Rc::new(Kind::Cell { current: RefCell::new(tensor), strides }) }
+        Var { kind: Rc::new(Kind::Cell { current: RefCell::new(tensor), strides: OnceCell::new() }) }
     }
 
     /// The node that the storage, seen through the views, is now.
@@ -50,14 +60,14 @@ impl Var {
     /// # Errors
     /// [`TensorError::Shape`] if the storage was replaced by one of another shape.
     pub fn get(&self) -> Result<Tensor> {
-        let mut steps = Vec::new();
+        let mut steps: SmallVec<[&ViewStep; 4]> = SmallVec::new();
         let mut at = self;
         let mut tensor = loop {
             match &*at.kind {
                 Kind::Cell { current, .. } => break current.borrow().clone(),
-                Kind::View { base, step, .. } => {
-                    steps.push(step);
-                    at = base;
+                Kind::View(view) => {
+                    steps.push(&view.step);
+                    at = &view.base;
                 }
             }
         };
@@ -77,13 +87,14 @@ impl Var {
         let mut value = value;
         loop {
             match &*at.kind {
-                Kind::Cell { current, .. } => {
-                    *current.borrow_mut() = value;
+                Kind::Cell { current, strides } => {
+                    let before = current.replace(value);
+                    strides.get_or_init(|| layout(&before));
                     return Ok(());
                 }
-                Kind::View { base, step, .. } => {
-                    value = step.write_back(&base.get()?, &value)?;
-                    at = base;
+                Kind::View(view) => {
+                    value = view.step.write_back(&view.base.get()?, &value)?;
+                    at = &view.base;
                 }
             }
         }
@@ -102,8 +113,8 @@ impl Var {
     #[must_use]
     pub fn base(&self) -> &Var {
         let mut at = self;
-        while let Kind::View { base, .. } = &*at.kind {
-            at = base;
+        while let Kind::View(view) = &*at.kind {
+            at = &view.base;
         }
         at
     }
@@ -128,12 +139,13 @@ impl Var {
     #[must_use]
     pub fn strides(&self) -> &Strides {
         match &*self.kind {
-            Kind::Cell { strides, .. } | Kind::View { strides, .. } => strides,
+            Kind::Cell { current, strides } => strides.get_or_init(|| layout(&current.borrow())),
+            Kind::View(view) => &view.strides,
         }
     }
 
     fn view(&self, step: ViewStep, strides: Strides) -> Var {
-        Var { kind: Rc::new(Kind::View { base: self.clone(), step, strides }) }
+        Var { kind: Rc::new(Kind::View(Box::new(View { base: self.clone(), step, strides }))) }
     }
 
     /// The same views of another storage, such as that of a gradient.
@@ -143,9 +155,9 @@ impl Var {
     pub fn rebase(&self, storage: &Var) -> Result<Var> {
         let mut steps = Vec::new();
         let mut at = self;
-        while let Kind::View { base, step, .. } = &*at.kind {
-            steps.push(step.clone());
-            at = base;
+        while let Kind::View(view) = &*at.kind {
+            steps.push(view.step.clone());
+            at = &view.base;
         }
         let mut out = storage.clone();
         for step in steps.into_iter().rev() {
@@ -364,6 +376,17 @@ mod tests {
         let x = matrix();
         let y = Var::new(x.get().unwrap().transpose(0, 1).unwrap().neg().unwrap());
         assert_eq!(y.strides().as_slice(), [1, 4]);
+    }
+
+    #[test]
+    fn a_write_leaves_the_strides_of_the_storage() {
+        let x = matrix();
+        let y = Var::new(x.get().unwrap().transpose(0, 1).unwrap().neg().unwrap());
+        y.set(zeros(&x, &[4, 3])).unwrap();
+        assert_eq!(y.strides().as_slice(), [1, 4]);
+        // So this is a copy, as it would have been before the write.
+        y.reshape(&[12]).unwrap().set(x.get().unwrap().reshape(&[12]).unwrap()).unwrap();
+        assert_eq!(y.get().unwrap().to_vec::<f32>().unwrap(), [0.0; 12]);
     }
 
     #[test]

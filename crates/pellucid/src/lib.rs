@@ -20,12 +20,19 @@
 //! ```
 
 mod demo;
+mod edit;
 mod error;
 mod index;
 mod model;
+mod names;
+mod prompt;
 mod proxy;
+mod recording;
 mod results;
+mod scope;
+mod session;
 mod trace;
+mod training;
 mod weights;
 
 pub use error::{Error, Result};
@@ -35,13 +42,19 @@ pub use pellucid_hub::{
     ChatMessage, ChatOptions, DownloadEvent, DownloadProgress, GenerationConfig, HubEnvironment, HubError,
     HubOptions, Tokenizer,
 };
+/// Layers and module trees, for those who write modules of their own.
+pub use pellucid_nn as nn;
 pub use pellucid_nn::{ModuleTree, NnError, Parameter, Skeleton, Value};
 pub use pellucid_program::{Program, closest};
 pub use pellucid_runtime::{RunError, RunErrorKind};
 pub use pellucid_tensor::{DType, Engine, Scalar, Tensor};
+pub use prompt::Prompt;
 pub use proxy::{Operand, Proxy};
 pub use results::Results;
-pub use trace::{Invoke, Prompt, Trace};
+pub use scope::{Branch, Scope};
+pub use session::Session;
+pub use trace::{Generation, Invoke, Trace};
+pub use training::{AdamWSettings, OptimizerProxy, SgdSettings};
 
 pub use pellucid_tensor::{set_threads, threads};
 

@@ -1,17 +1,19 @@
 //! Opening models.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use pellucid_hub::{
     ChatTemplate, FileSelection, GenerationConfig, HubOptions, ModelFolder, ModelSource, Tokenizer,
 };
 use pellucid_nn::{RandomWeights, Skeleton, UnloadedWeights};
-use pellucid_runtime::{Callback, Encoder, Runner};
+use pellucid_runtime::{Encoder, Loaded};
 use pellucid_tensor::{DType, Engine, Tensor};
 
 use crate::demo;
+use crate::edit::Edit;
 use crate::error::{Error, Result};
-use crate::trace::Trace;
+use crate::trace::{Generation, Trace};
 use crate::weights::FileWeights;
 
 /// How to open a model.
@@ -33,7 +35,7 @@ struct Inner {
     name: String,
     model: pellucid_nn::Model,
     config: serde_json::Value,
-    tokenizer: Option<TokenizerEncoder>,
+    tokenizer: Option<Arc<TokenizerEncoder>>,
     generation: GenerationConfig,
     folder: Option<ModelFolder>,
 }
@@ -57,6 +59,10 @@ impl Encoder for TokenizerEncoder {
 #[derive(Clone)]
 pub struct Model {
     inner: Arc<Inner>,
+    /// Interventions that every trace starts with, in the order made.
+    edits: Rc<Vec<Rc<Edit>>>,
+    /// Names that stand for others in paths: new, old.
+    renames: Rc<Vec<(String, String)>>,
 }
 
 impl std::fmt::Debug for Model {
@@ -128,14 +134,12 @@ impl Model {
     ) -> Result<Model> {
         // A folder without a tokenizer still takes token ids.
         let tokenizer = match folder.file("tokenizer.json") {
-            Some(_) => Some(TokenizerEncoder { tokenizer: folder.tokenizer()? }),
+            Some(_) => Some(Arc::new(TokenizerEncoder { tokenizer: folder.tokenizer()? })),
             None => None,
         };
         let generation = folder.generation_config()?;
         let name = name.to_owned();
-        Ok(Model {
-            inner: Arc::new(Inner { name, model, config, tokenizer, generation, folder: Some(folder) }),
-        })
+        Ok(Model::whole(Inner { name, model, config, tokenizer, generation, folder: Some(folder) }))
     }
 
     /// A model of the given configuration with seeded random weights and no tokenizer.
@@ -172,16 +176,18 @@ impl Model {
         config: serde_json::Value,
         tokenizer: Option<Tokenizer>,
     ) -> Model {
-        Model {
-            inner: Arc::new(Inner {
-                name: name.to_owned(),
-                model,
-                config,
-                tokenizer: tokenizer.map(|tokenizer| TokenizerEncoder { tokenizer }),
-                generation: GenerationConfig::default(),
-                folder: None,
-            }),
-        }
+        Model::whole(Inner {
+            name: name.to_owned(),
+            model,
+            config,
+            tokenizer: tokenizer.map(|tokenizer| Arc::new(TokenizerEncoder { tokenizer })),
+            generation: GenerationConfig::default(),
+            folder: None,
+        })
+    }
+
+    fn whole(inner: Inner) -> Model {
+        Model { inner: Arc::new(inner), edits: Rc::default(), renames: Rc::default() }
     }
 
     /// The name it was opened by.
@@ -267,21 +273,108 @@ impl Model {
     #[must_use]
     #[track_caller]
     pub fn trace(&self) -> Trace {
-        Trace::new(self.clone(), None, true)
+        Trace::new(self, None)
     }
 
     /// Starts recording a generation of at most `max_new_tokens` greedy tokens.
     #[must_use]
     #[track_caller]
     pub fn generate(&self, max_new_tokens: usize) -> Trace {
-        Trace::new(self.clone(), Some(max_new_tokens), true)
+        self.generate_with(Generation::new(max_new_tokens))
     }
 
     /// As [`Model::generate`], but going on after tokens that would end the text: always `max_new_tokens` are added.
     #[must_use]
     #[track_caller]
     pub fn generate_all(&self, max_new_tokens: usize) -> Trace {
-        Trace::new(self.clone(), Some(max_new_tokens), false)
+        self.generate_with(Generation::new(max_new_tokens).endless())
+    }
+
+    /// Starts recording a generation.
+    #[must_use]
+    #[track_caller]
+    pub fn generate_with(&self, options: Generation) -> Trace {
+        Trace::new(self, Some(options))
+    }
+
+    /// The same model with another module below the one at `parent`, such as a sparse autoencoder. Weights are shared; the
+    /// module runs only where it is called, with [`crate::Invoke::call_hooked`].
+    ///
+    /// # Errors
+    /// [`Error::Nn`] if there is no such parent or it has a child of that name; whatever `build` returns.
+    pub fn attach<L: pellucid_nn::Layer + 'static>(
+        &self,
+        parent: &str,
+        name: &str,
+        type_name: &'static str,
+        weights: &mut dyn pellucid_nn::WeightSource,
+        build: impl FnOnce(&mut pellucid_nn::TreeBuilder<'_>) -> pellucid_nn::Result<L>,
+    ) -> Result<Model> {
+        let model = self.inner.model.attach(&self.path(parent), name, type_name, weights, build)?;
+        let inner = Inner {
+            name: self.inner.name.clone(),
+            model,
+            config: self.inner.config.clone(),
+            tokenizer: self.inner.tokenizer.clone(),
+            generation: self.inner.generation.clone(),
+            folder: self.inner.folder.clone(),
+        };
+        Ok(Model { inner: Arc::new(inner), edits: self.edits.clone(), renames: self.renames.clone() })
+    }
+
+    /// The same model, in whose paths new names stand for old ones at every level; the old names keep working.
+    #[must_use]
+    pub fn rename(&self, names: &[(&str, &str)]) -> Model {
+        let mut renames = (*self.renames).clone();
+        renames.extend(names.iter().map(|(old, new)| ((*new).to_owned(), (*old).to_owned())));
+        Model { renames: Rc::new(renames), ..self.clone() }
+    }
+
+    pub(crate) fn renames(&self) -> &[(String, String)] {
+        &self.renames
+    }
+
+    /// The same model without its edits.
+    #[must_use]
+    pub fn without_edits(&self) -> Model {
+        Model { edits: Rc::default(), ..self.clone() }
+    }
+
+    /// Forgets this handle's edits.
+    pub fn clear_edits(&mut self) {
+        self.edits = Rc::default();
+    }
+
+    pub(crate) fn edits(&self) -> &[Rc<Edit>] {
+        &self.edits
+    }
+
+    pub(crate) fn with_edit(&self, edit: Edit) -> Model {
+        let mut edits = (*self.edits).clone();
+        edits.push(Rc::new(edit));
+        Model { edits: Rc::new(edits), ..self.clone() }
+    }
+
+    pub(crate) fn same_network(&self, other: &Model) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    pub(crate) fn same_edits(&self, other: &Model) -> bool {
+        self.edits.len() == other.edits.len()
+            && self.edits.iter().zip(other.edits.iter()).all(|(a, b)| Rc::ptr_eq(a, b))
+    }
+
+    /// Runs a program that was not recorded here, such as one read from its text form, on this model as its model 0.
+    ///
+    /// # Errors
+    /// [`Error::Run`], with the line at fault.
+    pub fn run_program(
+        &self,
+        program: &pellucid_program::Program,
+        options: pellucid_runtime::RunOptions,
+    ) -> Result<pellucid_runtime::Outcome> {
+        let runner = pellucid_runtime::Runner { models: &[self.loaded()], callbacks: &[] };
+        Ok(runner.run(program, options)?)
     }
 
     /// Logits `[batch, seq, d_vocab]` of token ids `[batch, seq]`, without interventions and not yet computed.
@@ -292,11 +385,10 @@ impl Model {
         Ok(self.inner.model.logits(ids, None)?)
     }
 
-    pub(crate) fn runner<'a>(&'a self, callbacks: &'a [Callback]) -> Runner<'a> {
-        Runner {
-            callbacks,
+    pub(crate) fn loaded(&self) -> Loaded<'_> {
+        Loaded {
             model: &self.inner.model,
-            encoder: self.inner.tokenizer.as_ref().map(|t| t as &dyn Encoder),
+            encoder: self.inner.tokenizer.as_deref().map(|t| t as &dyn Encoder),
         }
     }
 }

@@ -10,7 +10,7 @@ use pellucid_runtime::Callback;
 use pellucid_tensor::Tensor;
 
 use crate::index::Index;
-use crate::trace::SharedRecording;
+use crate::recording::SharedRecording;
 
 /// A value that a running trace will have: operations on it are recorded.
 #[derive(Clone)]
@@ -111,6 +111,17 @@ impl Proxy {
         self.node
     }
 
+    /// The invoke and steps that the value belongs to.
+    pub(crate) fn selection(&self) -> (Option<InvokeId>, Steps) {
+        (self.invoke, self.steps.clone())
+    }
+
+    /// Records a statement that belongs to no invoke.
+    #[track_caller]
+    pub(crate) fn statement(&self, kind: Kind) {
+        self.recording.borrow_mut().record(None, Steps::First, kind, Location::caller());
+    }
+
     pub(crate) fn belongs_to(&self, recording: &SharedRecording) -> bool {
         Rc::ptr_eq(&self.recording, recording)
     }
@@ -184,6 +195,12 @@ impl Proxy {
             kwargs: Vec::new(),
         };
         value.record(kind);
+    }
+
+    /// Appends a number or text to this list.
+    #[track_caller]
+    pub fn append_value(&self, value: impl Into<Operand>) {
+        self.op("append", [value.into()]);
     }
 
     /// Keeps the value beyond the trace.

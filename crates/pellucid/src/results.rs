@@ -6,7 +6,7 @@ use pellucid_tensor::Tensor;
 
 use crate::error::{Error, Result};
 use crate::proxy::Proxy;
-use crate::trace::SharedRecording;
+use crate::recording::SharedRecording;
 
 /// The values that a trace saved.
 pub struct Results {
@@ -80,6 +80,28 @@ impl Results {
     /// As [`Results::tensor`].
     pub fn ints(&self, proxy: &Proxy) -> Result<Vec<i64>> {
         Ok(self.tensor(proxy)?.cast(pellucid_tensor::DType::I64).to_vec()?)
+    }
+
+    /// The texts of a saved list of texts.
+    ///
+    /// # Errors
+    /// As [`Results::value`]; [`Error::Kind`] if it is not one.
+    pub fn texts(&self, proxy: &Proxy) -> Result<Vec<String>> {
+        let text = |value: &Value| match value {
+            Value::Str(text) => Ok(text.to_string()),
+            other => Err(Error::Kind { expected: "a text", got: other.kind() }),
+        };
+        match self.value(proxy)? {
+            Value::List(items) => items.borrow().iter().map(text).collect(),
+            other => Err(Error::Kind { expected: "a list of texts", got: other.kind() }),
+        }
+    }
+
+    /// Whether the value was saved: not if its condition did not hold, its loop had no turn, or the trace was stopped
+    /// before.
+    #[must_use]
+    pub fn has(&self, proxy: &Proxy) -> bool {
+        self.value(proxy).is_ok()
     }
 
     /// What was logged, in order.

@@ -100,6 +100,42 @@ impl Arg {
         });
     }
 
+    /// Puts other nodes in the place of those named anywhere inside, in written order. For arguments nested at most
+    /// [`Arg::MAX_DEPTH`] deep.
+    pub fn rename_nodes(&mut self, rename: &mut impl FnMut(NodeId) -> NodeId) {
+        self.for_each_leaf(&mut |leaf| {
+            if let Self::Node(node) = leaf {
+                *node = rename(*node);
+            }
+        });
+    }
+
+    /// Puts other constants in the place of those named anywhere inside. For arguments nested at most
+    /// [`Arg::MAX_DEPTH`] deep.
+    pub fn rename_constants(&mut self, rename: &mut impl FnMut(ConstantId) -> ConstantId) {
+        self.for_each_leaf(&mut |leaf| {
+            if let Self::Constant(constant) = leaf {
+                *constant = rename(*constant);
+            }
+        });
+    }
+
+    fn for_each_leaf(&mut self, visit: &mut impl FnMut(&mut Self)) {
+        match self {
+            Self::List(items) | Self::Tuple(items) => {
+                items.iter_mut().for_each(|item| item.for_each_leaf(visit));
+            }
+            Self::Dict(pairs) => pairs.iter_mut().for_each(|(key, value)| {
+                key.for_each_leaf(visit);
+                value.for_each_leaf(visit);
+            }),
+            Self::Slice { start, stop, step } => {
+                [start, stop, step].into_iter().for_each(|part| part.for_each_leaf(visit));
+            }
+            leaf => visit(leaf),
+        }
+    }
+
     /// How deep lists, tuples, dictionaries and slices are nested; 0 for a plain value.
     #[must_use]
     pub fn depth(&self) -> usize {

@@ -202,6 +202,62 @@ impl Builder {
         id
     }
 
+    /// Copies a region of another program, with everything inside, into the region open now, as a region of the given kind.
+    ///
+    /// Values that the copied nodes use must be made inside the region. Numbers of host functions are raised by
+    /// `first_callback`.
+    pub fn include(
+        &mut self,
+        from: &Program,
+        region: RegionId,
+        kind: RegionKind,
+        first_callback: u32,
+    ) -> RegionId {
+        let sources: Vec<SourceId> = from.sources.iter().map(|name| self.source(name)).collect();
+        let constants: Vec<ConstantId> =
+            from.constants.iter().map(|constant| self.constant(constant.clone())).collect();
+        let line = |line: Option<Line>| {
+            line.and_then(|l| Some(Line { source: *sources.get(l.source.index())?, ..l }))
+        };
+        let around = self.line;
+        let site = from.nodes.iter().find(|node| node.kind == Kind::RegionRef(region));
+        self.line = line(site.and_then(|node| node.line)).or(around);
+        let target = self.open(kind);
+        self.close();
+        self.line = around;
+        let mut regions = HashMap::from([(region, target)]);
+        let mut nodes: HashMap<NodeId, NodeId> = HashMap::new();
+        for (id, node) in from.nodes() {
+            let Some(&within) = regions.get(&node.region) else { continue };
+            let mut copy = node.clone();
+            (copy.region, copy.line) = (within, line(node.line));
+            if let Kind::RegionRef(inner) = node.kind
+                && let Some(description) = from.region(inner)
+            {
+                let copied = RegionId::from_index(self.program.regions.len());
+                let mut description = description.clone();
+                description.parent = Some(within);
+                description.kind.rename_nodes(&mut |n| nodes.get(&n).copied().unwrap_or(n));
+                if let RegionKind::Cond { else_of: Some(before), .. } = &mut description.kind {
+                    *before = regions.get(before).copied().unwrap_or(*before);
+                }
+                self.program.regions.push(description);
+                regions.insert(inner, copied);
+            }
+            copy.kind.rename_nodes(&mut |n| nodes.get(&n).copied().unwrap_or(n));
+            copy.kind.rename_constants(&mut |c| constants.get(c.index()).copied().unwrap_or(c));
+            match &mut copy.kind {
+                Kind::RegionRef(inner) | Kind::Item(inner) => *inner = regions[inner],
+                Kind::Host { callback, .. } => *callback += first_callback,
+                _ => {}
+            }
+            let to = NodeId::from_index(self.program.nodes.len());
+            self.program.nodes.push(copy);
+            nodes.insert(id, to);
+        }
+        target
+    }
+
     /// Names a saved value; a name given again takes the new value.
     pub fn bind(&mut self, name: &str, node: NodeId) {
         let bindings = &mut self.program.bindings;

@@ -71,6 +71,15 @@ pub fn receiver(kind: &Kind) -> Option<NodeId> {
     })
 }
 
+/// The value whose contents a node changes: what [`receiver`] says, and the container that a container's method changes.
+#[must_use]
+pub fn changed(kind: &Kind) -> Option<NodeId> {
+    receiver(kind).or_else(|| match kind {
+        Kind::Op { name, args, .. } if is_container_write(name) => args.first().and_then(Arg::as_node),
+        _ => None,
+    })
+}
+
 impl Program {
     /// The nodes that a node names, in written order, each once; empty for an unknown id.
     #[must_use]

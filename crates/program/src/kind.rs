@@ -1,6 +1,6 @@
 //! What a node does.
 
-use crate::{Arg, NodeId, Place, RegionId};
+use crate::{Arg, ConstantId, NodeId, Place, RegionId};
 
 /// What a node does.
 #[derive(Debug, Clone, PartialEq)]
@@ -255,6 +255,40 @@ impl Kind {
         for arg in self.args() {
             arg.for_each_node(&mut visit);
         }
+    }
+
+    /// Puts other nodes in the place of those that this one names, in written order.
+    pub fn rename_nodes(&mut self, rename: &mut impl FnMut(NodeId) -> NodeId) {
+        match self {
+            Self::Save { value, .. } => *value = rename(*value),
+            Self::Stop { after, .. } => *after = after.map(&mut *rename),
+            Self::Backward { loss, .. } => *loss = rename(*loss),
+            Self::Grad { of } | Self::SetGrad { of, .. } | Self::RequiresGrad { of, .. } => *of = rename(*of),
+            Self::OptimizerStep { optimizer } | Self::ZeroGrad { optimizer } => {
+                *optimizer = rename(*optimizer)
+            }
+            Self::Merge { values } => values.iter_mut().for_each(|value| *value = rename(*value)),
+            _ => {}
+        }
+        self.args_mut().for_each(|arg| arg.rename_nodes(rename));
+    }
+
+    /// Puts other constants in the place of those that this one names.
+    pub fn rename_constants(&mut self, rename: &mut impl FnMut(ConstantId) -> ConstantId) {
+        self.args_mut().for_each(|arg| arg.rename_constants(rename));
+    }
+
+    fn args_mut(&mut self) -> impl Iterator<Item = &mut Arg> {
+        let (one, list, kwargs): (Option<&mut Arg>, &mut [Arg], &mut [(String, Arg)]) = match self {
+            Self::Op { args, kwargs, .. } | Self::Module { args, kwargs, .. } => (None, args, kwargs),
+            Self::Log { args } | Self::Host { args, .. } => (None, args, &mut []),
+            Self::Write { value, .. } | Self::SetGrad { value, .. } | Self::Skip { value, .. } => {
+                (Some(value), &mut [], &mut [])
+            }
+            Self::Backward { gradient, .. } => (gradient.as_mut(), &mut [], &mut []),
+            _ => (None, &mut [], &mut []),
+        };
+        one.into_iter().chain(list).chain(kwargs.iter_mut().map(|(_, arg)| arg))
     }
 
     /// The place that the node reads or writes by name, if it does.

@@ -38,7 +38,7 @@ pub use arg::Arg;
 pub use builder::Builder;
 pub use closest::closest;
 pub use constant::{Constant, ConstantSizeError, Dtype};
-pub use dependence::{Dependence, Effects, effects, receiver};
+pub use dependence::{Dependence, Effects, changed, effects, receiver};
 pub use environment::{Environment, Signature};
 pub use id::{ConstantId, InvokeId, NodeId, RegionId, SourceId};
 pub use kind::{Kind, StopScope};

@@ -168,6 +168,17 @@ impl RegionKind {
         one.into_iter().chain(options.iter().map(|(_, arg)| arg))
     }
 
+    /// Puts other nodes in the place of those that its arguments name.
+    pub fn rename_nodes(&mut self, rename: &mut impl FnMut(NodeId) -> NodeId) {
+        match self {
+            Self::Cond { condition: Some(arg), .. } | Self::Iter { over: arg } => arg.rename_nodes(rename),
+            Self::Trace { generate: Some(options), .. } => {
+                options.iter_mut().for_each(|(_, arg)| arg.rename_nodes(rename));
+            }
+            _ => {}
+        }
+    }
+
     /// Whether nodes inside may happen never or several times, so that their values are not seen outside.
     #[must_use]
     pub fn is_scope(&self) -> bool {

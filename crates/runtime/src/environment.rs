@@ -1,32 +1,43 @@
 //! What the verifier is told about operations and models.
 
 use pellucid_nn::{Model, ModuleId};
-use pellucid_program::{Environment, Place, Point, Signature};
+use pellucid_program::{Environment, Place, Point, Program, Signature};
 
-use crate::ops;
+use crate::block::parameter;
+use crate::run::Loaded;
+use crate::state::base_model;
+use crate::{ops, training};
 
 /// The path of the place that generation's token ids come out of.
 pub const GENERATOR: &str = "generator";
 
-/// A model, as the verifier sees it.
+/// The path of the place that each generated token comes out of: the prompt's ids first, then one id for each row.
+pub const STREAMER: &str = "generator.streamer";
+
+/// The models of a program, as the verifier sees them.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelEnvironment<'a> {
-    model: &'a Model,
+    program: &'a Program,
+    models: &'a [Loaded<'a>],
 }
 
 impl<'a> ModelEnvironment<'a> {
-    /// Over one model, which all traces of the program run on.
+    /// Models by the numbers that the program uses; a number that an edit introduces is the model it is built on.
     #[must_use]
-    pub fn new(model: &'a Model) -> ModelEnvironment<'a> {
-        ModelEnvironment { model }
+    pub fn new(program: &'a Program, models: &'a [Loaded<'a>]) -> ModelEnvironment<'a> {
+        ModelEnvironment { program, models }
+    }
+
+    fn model(&self, number: u32) -> Option<&'a Model> {
+        Some(self.models.get(base_model(self.program, number) as usize)?.model)
     }
 
     /// When a module is entered and left, counted over all modules in tree order, which is the order of calls in every
     /// family but for modules that are never called.
-    fn span(&self, id: ModuleId) -> (u64, u64) {
-        let tree = self.model.tree();
+    fn span(model: &Model, id: ModuleId) -> (u64, u64) {
+        let tree = model.tree();
         let mut last = id;
-        while let Some(&child) = tree.node(last).children.last() {
+        while let Some(&child) = tree.node(last).children.iter().rfind(|&&c| !tree.is_attached(c)) {
             last = child;
         }
         let depth = |mut id: ModuleId| {
@@ -43,46 +54,56 @@ impl<'a> ModelEnvironment<'a> {
 
 impl Environment for ModelEnvironment<'_> {
     fn op_signature(&self, name: &str) -> Option<Signature> {
-        ops::signature(name)
+        ops::signature(name).or_else(|| training::signature(name))
     }
 
     fn similar_ops(&self, _: &str) -> Vec<String> {
-        ops::names().map(str::to_owned).collect()
+        ops::names().chain(training::names()).map(str::to_owned).collect()
     }
 
-    fn module_exists(&self, _: u32, path: &str) -> bool {
-        path == GENERATOR || self.model.tree().find(path).is_some()
+    fn module_exists(&self, model: u32, path: &str) -> bool {
+        path == GENERATOR
+            || path == STREAMER
+            || self.model(model).is_some_and(|m| m.tree().find(path).is_some())
     }
 
-    fn similar_modules(&self, _: u32, _: &str) -> Vec<String> {
-        self.model.tree().iter().map(|(_, n)| n.path.clone()).chain([GENERATOR.to_owned()]).collect()
+    fn similar_modules(&self, model: u32, _: &str) -> Vec<String> {
+        let paths = self.model(model).into_iter().flat_map(|m| m.tree().iter().map(|(_, n)| n.path.clone()));
+        paths.chain([GENERATOR.to_owned(), STREAMER.to_owned()]).collect()
     }
 
-    fn parameter_exists(&self, _: u32, name: &str) -> bool {
-        crate::trace::parameter(self.model, name).is_some()
+    fn parameter_exists(&self, model: u32, name: &str) -> bool {
+        self.model(model).is_some_and(|m| parameter(m, name).is_some())
     }
 
-    fn similar_parameters(&self, _: u32, _: &str) -> Vec<String> {
-        self.model.parameters().iter().map(|p| p.name().to_owned()).collect()
+    fn similar_parameters(&self, model: u32, _: &str) -> Vec<String> {
+        let parameters = self.model(model).into_iter().flat_map(Model::parameters);
+        parameters.map(|p| p.name().to_owned()).collect()
     }
 
-    fn place_exists(&self, _: u32, place: &Place) -> bool {
-        if place.module == GENERATOR {
+    fn place_exists(&self, model: u32, place: &Place) -> bool {
+        if place.module == GENERATOR || place.module == STREAMER {
             return place.point == Point::Output;
         }
-        let tree = self.model.tree();
+        let Some(model) = self.model(model) else { return false };
+        let tree = model.tree();
         match (&place.point, tree.find(&place.module)) {
             (_, None) | (Point::Op(_), _) => false,
-            (Point::Pattern, Some(id)) => tree.node(id).name == self.model.skeleton().attention,
-            (_, Some(id)) => self.model.layer(id).is_some(),
+            (Point::Pattern, Some(id)) => tree.node(id).name == model.skeleton().attention,
+            (_, Some(id)) => model.layer(id).is_some(),
         }
     }
 
-    fn forward_order(&self, _: u32, place: &Place) -> Option<u64> {
+    fn forward_order(&self, model: u32, place: &Place) -> Option<u64> {
         if place.module == GENERATOR {
             return Some(u64::MAX);
         }
-        let (enter, exit) = self.span(self.model.tree().find(&place.module)?);
+        let model = self.model(model)?;
+        let id = model.tree().find(&place.module)?;
+        if model.tree().is_attached(id) {
+            return None;
+        }
+        let (enter, exit) = Self::span(model, id);
         match place.point {
             Point::Input | Point::Inputs => Some(enter),
             Point::Output => Some(exit),

@@ -29,6 +29,15 @@ pub enum RunErrorKind {
     /// An operation on tensors failed.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+    /// A fault that depends on computed values, with the lines of all statements that asked for the value at fault.
+    #[error("{fault}{}", .lines.iter().skip(1).map(|l| format!("\n{l}: asked for it as well")).collect::<String>())]
+    Computing {
+        /// The fault.
+        #[source]
+        fault: TensorError,
+        /// File and line of each statement, in written order.
+        lines: Vec<String>,
+    },
     /// An operation got an argument of the wrong kind.
     #[error("`{op}`: argument `{argument}`: expected {expected}, got {got}")]
     Argument {
@@ -141,7 +150,7 @@ impl RunError {
                 (!hints.is_empty()).then(|| hints.join("\n"))
             }
             RunErrorKind::Model(e) => e.hint(),
-            RunErrorKind::Tensor(e) => e.hint(),
+            RunErrorKind::Tensor(e) | RunErrorKind::Computing { fault: e, .. } => e.hint(),
             RunErrorKind::NotSaved => Some("call `.save()` on it inside the trace".into()),
             RunErrorKind::NoGradient => {
                 Some("read gradients of values that the loss is computed from, before its `backward`".into())

@@ -3,14 +3,15 @@
 use std::rc::Rc;
 
 use pellucid_nn::{Model, Value};
-use pellucid_program::{Kind, NodeId, Program, RegionId, RegionKind, verify};
+use pellucid_program::{Kind, NodeId, Program, RegionKind, verify};
 use pellucid_tensor::Tensor;
 use rustc_hash::FxHashMap;
 
+use crate::block::run_root;
 use crate::environment::ModelEnvironment;
 use crate::error::{Result, RunError, RunErrorKind};
 use crate::input::Encoder;
-use crate::trace::Trace;
+use crate::state::{State, base_model};
 
 /// How to run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,13 +61,26 @@ impl Outcome {
     }
 }
 
-/// A model and its tokenizer, ready to run programs.
+/// A model and what turns text into its tokens.
 #[derive(Clone, Copy)]
-pub struct Runner<'a> {
+pub struct Loaded<'a> {
     /// The model.
     pub model: &'a Model,
     /// Turns text into tokens, if there is a tokenizer.
     pub encoder: Option<&'a dyn Encoder>,
+}
+
+impl std::fmt::Debug for Loaded<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Loaded")
+    }
+}
+
+/// Models and functions, ready to run programs.
+#[derive(Clone, Copy)]
+pub struct Runner<'a> {
+    /// Models, by the numbers that programs use.
+    pub models: &'a [Loaded<'a>],
     /// Functions that the program's `host` statements name by position. They never leave the process.
     pub callbacks: &'a [Callback],
 }
@@ -84,26 +98,16 @@ impl Runner<'_> {
     /// All faults that can be seen without running, together ([`RunErrorKind::Refused`]); else the first fault met,
     /// with its line.
     pub fn run(&self, program: &Program, options: RunOptions) -> Result<Outcome> {
-        let faults = verify(program, &ModelEnvironment::new(self.model));
+        self.check_models(program)?;
+        let faults = verify(program, &ModelEnvironment::new(program, self.models));
         if !faults.is_empty() {
             return Err(RunError::new(RunErrorKind::Refused(faults)));
         }
-        let mut values: Vec<Option<Value>> = vec![None; program.nodes.len()];
-        let mut logs = Vec::new();
-        for (id, node) in program.nodes().filter(|(_, n)| n.region == RegionId(0)) {
-            let Kind::RegionRef(region) = node.kind else {
-                let what = format!("`{}` outside a trace", node.kind.word());
-                return Err(RunError::new(RunErrorKind::Unsupported { what }).at(program, id));
-            };
-            if !matches!(program.regions[region.index()].kind, RegionKind::Trace { .. }) {
-                let what = format!("`{}`", program.regions[region.index()].kind.name());
-                return Err(RunError::new(RunErrorKind::Unsupported { what }).at(program, id));
-            }
-            let trace = Trace::new(program, region, self, options.scan, values)?;
-            let (after, lines) = trace.run()?;
-            values = after;
-            logs.extend(lines);
-        }
+        let state = State::new(program, *self, options.scan);
+        let result = run_root(&state);
+        let State { table, logs, .. } = state;
+        let (values, logs) = (table.into_values(), logs.into_inner());
+        result.map_err(|e| name_lines(program, &values, e))?;
 
         let mut kept: FxHashMap<NodeId, Value> = FxHashMap::default();
         for (id, node) in program.nodes() {
@@ -114,9 +118,7 @@ impl Runner<'_> {
                     }
                 }
                 Kind::Save { value, .. } => {
-                    if let Some(saved) = &values[value.index()]
-                        && values[id.index()].is_some()
-                    {
+                    if let Some(saved) = &values[id.index()] {
                         kept.insert(id, saved.clone());
                         kept.insert(*value, saved.clone());
                     }
@@ -137,8 +139,66 @@ impl Runner<'_> {
             if let Some(e) = fault {
                 return Err(e.into());
             }
-            self.model.engine().eval(&wanted)?;
+            eval_each(&wanted).map_err(|e| name_lines(program, &values, e.into()))?;
         }
         Ok(Outcome { values: kept, logs, scanned: options.scan })
     }
+
+    /// Every model number of a program stands for a model.
+    fn check_models(&self, program: &Program) -> Result<()> {
+        for region in &program.regions {
+            if let RegionKind::Trace { model, .. } | RegionKind::Edit { model, .. } = region.kind
+                && base_model(program, model) as usize >= self.models.len()
+            {
+                return Err(RunError::new(RunErrorKind::NoItem {
+                    container: "the program's host".into(),
+                    key: format!("model {model}"),
+                }));
+            }
+        }
+        if self.models.is_empty() {
+            let what = "a program without a model".into();
+            return Err(RunErrorKind::Unsupported { what }.into());
+        }
+        Ok(())
+    }
+}
+
+/// A fault found while computing, with the lines of the statements that asked for the value at fault.
+fn name_lines(program: &Program, values: &[Option<Value>], error: RunError) -> RunError {
+    let RunErrorKind::Tensor(fault) = *error.kind else { return error };
+    let Some(node) = fault.node().cloned() else {
+        return RunError { kind: Box::new(RunErrorKind::Tensor(fault)), ..error };
+    };
+    let mut made: Vec<(NodeId, Tensor)> = Vec::new();
+    for (id, statement) in program.nodes() {
+        let makes = matches!(statement.kind, Kind::Op { .. } | Kind::Module { .. } | Kind::Read(_));
+        if let (true, Some(Some(value))) = (makes, values.get(id.index())) {
+            value.for_each_var(&mut |var| made.extend(var.get().ok().map(|tensor| (id, tensor))));
+        }
+    }
+    let tensors: Vec<Tensor> = made.iter().map(|(_, tensor)| tensor.clone()).collect();
+    let mut statements: Vec<NodeId> = node.asked_by(&tensors).into_iter().map(|i| made[i].0).collect();
+    statements.sort_unstable();
+    statements.dedup();
+    let line = |id: &NodeId| program.line_text(program.node(*id)?.line?);
+    let mut lines: Vec<String> = statements.iter().filter_map(line).collect();
+    lines.dedup();
+    let first = lines.first().cloned();
+    RunError {
+        kind: Box::new(RunErrorKind::Computing { fault, lines }),
+        node: statements.first().copied().or(error.node),
+        line: first.or(error.line),
+    }
+}
+
+/// Computes tensors, those of each engine together.
+pub(crate) fn eval_each(tensors: &[Tensor]) -> pellucid_tensor::Result<()> {
+    let mut left = tensors.to_vec();
+    while let Some(engine) = left.first().map(|t| t.engine().clone()) {
+        let (own, others): (Vec<Tensor>, Vec<Tensor>) = left.into_iter().partition(|t| *t.engine() == engine);
+        engine.eval(&own)?;
+        left = others;
+    }
+    Ok(())
 }

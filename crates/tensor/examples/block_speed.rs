@@ -115,6 +115,25 @@ fn model(engine: &Engine, block: &Block) -> Result<()> {
         let _ = engine.plan(&targets);
     }
     println!("{} operations built in {built:?}, planned and told in {:?}", plan.nodes, start.elapsed() / 100);
+    let last = [targets[0].narrow(1, -1, 1)?];
+    for (what, targets, demand) in [
+        ("all", &targets, false),
+        ("all", &targets, true),
+        ("last rows", &last, false),
+        ("last rows", &last, true),
+    ] {
+        engine.set_rewrites(pellucid_tensor::Rewrites { demand, ..engine.rewrites() });
+        let start = Instant::now();
+        for _ in 0..200 {
+            let _ = engine.plan(targets);
+        }
+        let told = start.elapsed() / 200;
+        let flops = engine.plan(targets).flops as f64 * 1e-9;
+        println!("{what}, demand {demand}: planned and told in {told:?}, {flops:.1} GFLOP");
+    }
+    if std::env::args().any(|a| a == "plan") {
+        return Ok(());
+    }
     engine.eval(&[block.forward(&x.narrow(0, 0, 1)?.detach()?)?])?;
     let before = pellucid_kernels::memory::current_bytes();
     pellucid_kernels::memory::reset_peak();

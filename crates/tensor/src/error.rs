@@ -1,6 +1,6 @@
 //! What can go wrong with tensors, as data.
 
-use crate::{DType, Dims};
+use crate::{DType, Dims, Tensor};
 
 /// A mistake in a tensor expression, or a failure while computing one.
 ///
@@ -56,6 +56,16 @@ pub enum TensorError {
         /// The indices given.
         got: usize,
     },
+    /// A shape whose elements cannot be counted or addressed.
+    #[error("`{op}`: no memory holds a {dtype} tensor of shape {}", show(.dims))]
+    TooLarge {
+        /// The operation.
+        op: &'static str,
+        /// The shape.
+        dims: Dims,
+        /// The type of the elements.
+        dtype: DType,
+    },
     /// An element type that an operation cannot take.
     #[error("`{op}`: expected {expected}, got {got}")]
     Type {
@@ -110,16 +120,42 @@ pub enum TensorError {
         /// The operation.
         op: &'static str,
     },
+    /// A fault found while a node was computed; reads as the fault itself.
+    #[error("{fault}")]
+    Computing {
+        /// The node.
+        at: FailedNode,
+        /// What went wrong.
+        fault: Box<TensorError>,
+    },
     /// The computation was interrupted.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// The node whose computation failed: one of those the caller built, whatever rewrites made of it.
+#[derive(Clone, Debug)]
+pub struct FailedNode(Tensor);
+
+impl FailedNode {
+    /// A handle to the node.
+    #[must_use]
+    pub fn tensor(&self) -> &Tensor {
+        &self.0
+    }
+}
+
+impl PartialEq for FailedNode {
+    fn eq(&self, other: &FailedNode) -> bool {
+        self.0.same_node(&other.0)
+    }
 }
 
 impl TensorError {
     /// What the user can do about it, if anything is known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        Some(match self {
+        Some(match self.cause() {
             TensorError::NotLoaded { .. } => {
                 "open the model with its weights; a skeleton knows shapes only".into()
             }
@@ -129,6 +165,50 @@ impl TensorError {
             TensorError::NoGradient { .. } => "gradients flow through floating-point operations only".into(),
             _ => return None,
         })
+    }
+
+    /// The node whose computation failed, if the error was found while computing.
+    ///
+    /// [`Tensor::asked_by`] says which of the tensors of a table it belongs to.
+    ///
+    /// ```
+    /// use pellucid_tensor::{Engine, TensorError};
+    ///
+    /// # fn main() -> Result<(), TensorError> {
+    /// let engine = Engine::new();
+    /// let table = engine.from_vec(vec![0.5f32; 6], &[3, 2])?;
+    /// let ids = engine.from_vec(vec![2i64, 7], &[2])?;
+    /// let rows = table.embed(&ids)?;
+    /// let sum = rows.exp()?.sum(&[], false)?;
+    /// let error = sum.eval().unwrap_err();
+    /// assert_eq!(error.to_string(), "`index`: index 7 is out of bounds for dimension 0 with size 3");
+    /// assert!(error.node().is_some_and(|node| node.same_node(&rows)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn node(&self) -> Option<&Tensor> {
+        match self {
+            TensorError::Computing { at, .. } => Some(at.tensor()),
+            _ => None,
+        }
+    }
+
+    /// The fault without the node it was found at; the error itself if there is none.
+    #[must_use]
+    pub fn cause(&self) -> &TensorError {
+        match self {
+            TensorError::Computing { fault, .. } => fault.cause(),
+            other => other,
+        }
+    }
+
+    /// The fault as one found while `node` was computed. An interruption has no place.
+    pub(crate) fn at(self, node: &Tensor) -> TensorError {
+        match self {
+            TensorError::Interrupted | TensorError::Computing { .. } => self,
+            fault => TensorError::Computing { at: FailedNode(node.clone()), fault: Box::new(fault) },
+        }
     }
 }
 

@@ -335,8 +335,9 @@ impl Engine {
     /// the same node.
     ///
     /// # Errors
-    /// [`TensorError::Shape`] if the number of elements differs from the shape's.
+    /// [`TensorError::TooLarge`], and [`TensorError::Shape`] if the number of elements differs from the shape's.
     pub fn from_data(&self, data: HostData, dims: &[usize]) -> Result<Tensor> {
+        crate::shape::check_size("tensor", dims, data.dtype)?;
         if data.bytes.len() != crate::shape::numel(dims) * data.dtype.size() {
             return Err(TensorError::Shape {
                 op: "tensor",
@@ -373,7 +374,7 @@ impl Engine {
         self.full(&[], value, value.dtype())
     }
 
-    /// The same number everywhere.
+    /// The same number everywhere. A shape that no memory holds is refused when computed, or when more is built on it.
     #[must_use]
     pub fn full(&self, dims: &[usize], value: impl Into<Scalar>, dtype: DType) -> Tensor {
         self.node(Op::Full(value.into().cast(dtype)), SmallVec::new(), dims.into(), dtype)

@@ -11,13 +11,14 @@ pub mod grad;
 pub mod graph;
 pub mod op;
 pub mod optim;
+mod origin;
 mod reference;
 pub mod shape;
 pub mod value;
 
-pub use build::{IndexItem, IndexPlan, Reduction, ViewStep};
+pub use build::{Convolution, IndexItem, IndexPlan, Interpolation, Reduction, ViewStep};
 pub use dtype::{DType, Element, Scalar};
-pub use error::{Result, TensorError};
+pub use error::{FailedNode, Result, TensorError};
 pub use exec::Rewrites;
 pub use graph::{Device, Engine, Tensor};
 pub use op::{Attention, BinaryOp, Op, RandomKind, ReduceOp, RotaryPairs, ScanOp, UnaryOp};

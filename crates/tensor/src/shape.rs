@@ -2,15 +2,28 @@
 
 use smallvec::SmallVec;
 
+use crate::dtype::DType;
 use crate::error::{Result, TensorError};
 
 /// Sizes of a tensor's dimensions, outermost first.
 pub type Dims = SmallVec<[usize; 6]>;
 
-/// The number of elements of a shape.
+/// The number of elements of a shape; the greatest number there is if they cannot be counted.
 #[must_use]
 pub fn numel(dims: &[usize]) -> usize {
-    dims.iter().product()
+    if dims.contains(&0) { 0 } else { dims.iter().fold(1, |n: usize, &d| n.saturating_mul(d)) }
+}
+
+/// Refuses a shape whose elements no memory could hold, a size of zero counted as one.
+///
+/// # Errors
+/// [`TensorError::TooLarge`].
+pub fn check_size(op: &'static str, dims: &[usize], dtype: DType) -> Result<()> {
+    let bytes = dims.iter().try_fold(dtype.size(), |n, &d| n.checked_mul(d.max(1)));
+    if bytes.is_some_and(|n| isize::try_from(n).is_ok()) {
+        return Ok(());
+    }
+    Err(TensorError::TooLarge { op, dims: dims.into(), dtype })
 }
 
 /// Row-major strides, in elements.
@@ -18,7 +31,8 @@ pub fn numel(dims: &[usize]) -> usize {
 pub fn contiguous_strides(dims: &[usize]) -> SmallVec<[isize; 6]> {
     let mut strides: SmallVec<[isize; 6]> = SmallVec::from_elem(1, dims.len());
     for i in (0..dims.len().saturating_sub(1)).rev() {
-        strides[i] = strides[i + 1] * dims[i + 1].max(1) as isize;
+        // Of a shape that is too large, no element is ever looked for.
+        strides[i] = strides[i + 1].saturating_mul(isize::try_from(dims[i + 1].max(1)).unwrap_or(isize::MAX));
     }
     strides
 }
@@ -114,6 +128,17 @@ mod tests {
         assert_eq!(infer("reshape", &[2, 6], &[3, -1]).unwrap().as_slice(), [3, 4]);
         assert!(infer("reshape", &[2, 6], &[5, -1]).is_err());
         assert!(infer("reshape", &[2, 6], &[-1, -1]).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_counted_is_too_large_and_nothing_is_not() {
+        assert_eq!(numel(&[usize::MAX, 2, 0]), 0);
+        assert_eq!(numel(&[usize::MAX, 2]), usize::MAX);
+        let most = isize::MAX as usize / 4;
+        assert!(check_size("zeros", &[most], DType::F32).is_ok());
+        let e = check_size("zeros", &[most + 1], DType::F32).unwrap_err();
+        assert_eq!(e.to_string(), "`zeros`: no memory holds a float32 tensor of shape [2305843009213693952]");
+        assert!(check_size("zeros", &[usize::MAX, 2, 0], DType::U8).is_err());
     }
 
     #[test]

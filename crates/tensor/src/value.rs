@@ -214,7 +214,8 @@ impl Tensor {
     /// Computes the value, if it is not known yet, and keeps it.
     ///
     /// # Errors
-    /// Faults that depend on computed values, such as an index out of bounds, and [`TensorError::NotLoaded`].
+    /// [`TensorError::Computing`]: faults that depend on computed values, such as an index out of bounds, and
+    /// [`TensorError::NotLoaded`].
     pub fn eval(&self) -> Result<Value> {
         if let Some(value) = self.node.value.get() {
             return Ok(value.clone());

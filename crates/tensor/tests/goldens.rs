@@ -97,7 +97,7 @@ fn tolerance(dtype: DType) -> f64 {
 
 /// The kind of an error, as the goldens name it.
 fn kind(e: &TensorError) -> &'static str {
-    match e {
+    match e.cause() {
         TensorError::Broadcast { .. } => "Broadcast",
         TensorError::Shape { .. } => "Shape",
         TensorError::Dimension { .. } => "Dimension",
@@ -162,26 +162,48 @@ fn fault(case: &Json, rewrites: Rewrites) -> Option<String> {
     gradient_fault(&engine, case, &values, &out)
 }
 
+/// The weighted sum of tensors, as the goldens weigh them.
+fn weighted<'a>(engine: &Engine, all: impl Iterator<Item = &'a Tensor>) -> Result<Tensor, TensorError> {
+    let mut loss = engine.zeros(&[], DType::F64);
+    for t in all.filter(|t| t.dtype().is_float()) {
+        let weights = (0..t.numel()).map(|k| ((7 * k % 13) as f64 - 6.0) / 4.0).collect();
+        let weights = engine.from_vec::<f64>(weights, t.dims())?.cast(t.dtype());
+        loss = loss.add(&t.mul(&weights)?.sum(&[], false)?)?;
+    }
+    Ok(loss)
+}
+
 fn gradient_fault(engine: &Engine, case: &Json, values: &[Tensor], out: &[&Tensor]) -> Option<String> {
     let gradients = case["grads"].as_array()?;
     let asked: Vec<usize> = (0..gradients.len()).filter(|&i| gradients[i] != Json::Bool(false)).collect();
     let wrt: Vec<Tensor> = asked.iter().map(|&i| values[i].clone()).collect();
-    let found = || -> Result<Vec<Option<Tensor>>, TensorError> {
-        let mut loss = engine.zeros(&[], DType::F64);
-        for t in out.iter().filter(|t| t.dtype().is_float()) {
-            let weights = (0..t.numel()).map(|k| ((7 * k % 13) as f64 - 6.0) / 4.0).collect();
-            let weights = engine.from_vec::<f64>(weights, t.dims())?.cast(t.dtype());
-            loss = loss.add(&t.mul(&weights)?.sum(&[], false)?)?;
-        }
-        grad(&loss, &wrt)
-    };
-    let found = match found() {
+    let found = weighted(engine, out.iter().copied()).and_then(|loss| grad(&loss, &wrt));
+    let found = match found {
         Ok(found) => found,
         Err(e) => return Some(format!("no gradient: {e}")),
     };
-    for (&i, found) in asked.iter().zip(found) {
+    if let Some(fault) = compared(case, values, gradients, &asked, &found) {
+        return Some(fault);
+    }
+    let second = case["second"].as_array()?;
+    let found = weighted(engine, found.iter().flatten()).and_then(|loss| grad(&loss, &wrt));
+    match found {
+        Ok(found) => compared(case, values, second, &asked, &found).map(|fault| format!("second {fault}")),
+        Err(e) => Some(format!("no second gradient: {e}")),
+    }
+}
+
+/// The first gradient that differs.
+fn compared(
+    case: &Json,
+    values: &[Tensor],
+    gradients: &[Json],
+    asked: &[usize],
+    found: &[Option<Tensor>],
+) -> Option<String> {
+    for (&i, found) in asked.iter().zip(found.iter().cloned()) {
         let x = &values[i];
-        let got = found.unwrap_or_else(|| engine.zeros(x.dims(), x.dtype()));
+        let got = found.unwrap_or_else(|| x.engine().zeros(x.dims(), x.dtype()));
         let fault = match gradients[i].as_str() {
             Some(text) => {
                 let expected = read(text);
@@ -266,6 +288,16 @@ fn contractions_agree_with_pytorch() {
 #[test]
 fn indexing_agrees_with_pytorch() {
     check("index");
+}
+
+#[test]
+fn convolutions_and_resizing_agree_with_pytorch() {
+    check("conv");
+}
+
+#[test]
+fn gradients_of_gradients_agree_with_pytorch() {
+    check("second");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Arguments that no sensible program has are answered, never with a panic.
 
-use pellucid_tensor::{Attention, DType, Engine, HostData, IndexItem, Scalar, Tensor, TensorError};
+use pellucid_tensor::{
+    Attention, Convolution, DType, Engine, HostData, IndexItem, Interpolation, Rewrites, Scalar, Tensor,
+    TensorError,
+};
 
 const EXTREMES: [i64; 8] = [i64::MIN, i64::MIN + 1, -5, -1, 0, 1, 5, i64::MAX];
 
@@ -104,4 +107,80 @@ fn converting_a_constant_gives_what_converting_its_elements_gives() {
             }
         }
     }
+}
+
+/// Whether a result was refused as too large, while built or while computed.
+fn is_too_large(result: Result<Tensor, TensorError>) -> bool {
+    let error = result.and_then(|t| t.eval()).expect_err("no memory holds this");
+    matches!(error.cause(), TensorError::TooLarge { .. })
+}
+
+#[test]
+fn shapes_that_no_memory_holds_are_refused() {
+    for rewrites in [Rewrites::default(), Rewrites::OFF] {
+        let engine = Engine::new();
+        engine.set_rewrites(rewrites);
+        let (most, half) = (usize::MAX, 1 << 32);
+        let x = matrix(&engine);
+        let (column, row) = (engine.zeros(&[half, 1], DType::U8), engine.zeros(&[1, half], DType::U8));
+        let nothing = engine.zeros(&[half, 0], DType::F32);
+        let wide = engine.rand(&[half, half], DType::F32, 0, 0);
+        let made: [(&str, Result<Tensor, TensorError>); 23] = [
+            ("zeros", Ok(engine.zeros(&[most, 2], DType::F32))),
+            ("zeros of bytes", Ok(engine.zeros(&[1 << 61], DType::I64))),
+            ("zeros of none", Ok(engine.zeros(&[most, most, 0], DType::F32))),
+            ("arange", Ok(engine.arange(0, 1, most, DType::I64))),
+            ("rand", Ok(wide.clone())),
+            ("unloaded", Ok(engine.unloaded(&[most, most], DType::F32, "w"))),
+            ("from_data", engine.from_vec(Vec::<f32>::new(), &[0, most, most])),
+            ("sum of rand", wide.sum(&[], false)),
+            ("mean of rand", wide.mean(&[0], true)),
+            ("exp of rand", wide.exp()),
+            ("flat rand", wide.flatten(0, 1)),
+            ("rand and rand", Tensor::cat(&[wide.clone(), wide.clone()], 0)),
+            ("expand", x.expand(&[i64::MAX, 2, 3])),
+            ("add", engine.zeros(&[half, 1, 1], DType::U8).add(&engine.zeros(&[half, half], DType::U8))),
+            ("compare", column.eq(&row)),
+            ("matmul", nothing.matmul(&nothing.transpose(0, 1).unwrap())),
+            ("repeat", x.repeat(&[most, 2])),
+            ("repeat in place", x.repeat_interleave(most, 0)),
+            ("cat", Tensor::cat(&vec![engine.zeros(&[most / 2], DType::U8); 3], 0)),
+            ("stack", Tensor::stack(&vec![engine.zeros(&[half, 1 << 30], DType::U8); 4], 0)),
+            ("embed", engine.zeros(&[1, half], DType::F32).embed(&engine.zeros(&[half], DType::I64))),
+            ("outer", column.mul(&row)),
+            ("where", x.gt_scalar(0).unwrap().where_(&x, &engine.zeros(&[half, half, 1, 1], DType::F32))),
+        ];
+        for (name, result) in made {
+            let _ = result.as_ref().map(|t| (t.numel(), engine.plan(std::slice::from_ref(t)).to_string()));
+            assert!(is_too_large(result), "{name}");
+        }
+    }
+}
+
+#[test]
+fn extreme_convolutions_and_sizes_are_refused_or_computed() {
+    let engine = Engine::new();
+    let x = matrix(&engine).reshape(&[1, 1, 2, 3]).unwrap();
+    let kernel = engine.ones(&[1, 1, 1, 2], DType::F32);
+    let extremes = [0, 1, 2, 3, 65_535, 65_536, usize::MAX];
+    for n in extremes {
+        for stride in extremes {
+            let plain = Convolution::default();
+            for how in [
+                Convolution { stride: [stride, n], ..plain },
+                Convolution { dilation: [n, stride], ..plain },
+                Convolution { groups: n, stride: [stride, 1], ..plain },
+                Convolution { padding: [0, n], stride: [1, stride], dilation: [1, n], ..plain },
+            ] {
+                settle(x.conv2d(&kernel, None, how));
+            }
+        }
+        if n <= 3 {
+            settle(x.resize(&[n, 2], Interpolation::Nearest));
+            settle(x.resize(&[n], Interpolation::Linear { align_corners: true }));
+        }
+    }
+    assert!(x.resize(&[1; 5], Interpolation::Nearest).is_err());
+    settle(x.resize(&[], Interpolation::Nearest));
+    assert!(x.reshape(&[6]).unwrap().conv2d(&kernel, None, Convolution::default()).is_err());
 }

@@ -161,6 +161,43 @@ proptest! {
     }
 
     #[test]
+    fn gradients_of_gradients_are_the_limits_of_differences(steps in steps()) {
+        let engine = Engine::new();
+        let steps: Vec<Step> = steps.into_iter().filter(|s| s.0 % 20 != 3).take(6).collect();
+        let wide: Vec<Tensor> = leaves(&engine).iter().map(|t| t.cast(DType::F64)).collect();
+        // How fast the loss changes in a direction: a sum over its gradients.
+        let rate = |leaves: &[Tensor]| -> Result<Tensor> {
+            let last = program(leaves.to_vec(), &steps).pop().expect("never empty");
+            let loss = last.mul(&leaf(&engine, last.dims(), 9).cast(DType::F64))?.sum(&[], false)?;
+            let mut rate = engine.zeros(&[], DType::F64);
+            for (i, gradient) in grad(&loss, leaves)?.into_iter().enumerate() {
+                let direction = leaf(&engine, leaves[i].dims(), 17 + i).cast(DType::F64);
+                if let Some(gradient) = gradient {
+                    rate = rate.add(&gradient.mul(&direction)?.sum(&[], false)?)?;
+                }
+            }
+            Ok(rate)
+        };
+        let gradients = grad(&rate(&wide).unwrap(), &wide).unwrap();
+        for (i, gradient) in gradients.iter().enumerate() {
+            let direction = leaf(&engine, wide[i].dims(), 31).cast(DType::F64);
+            let along = match gradient {
+                Some(g) => g.mul(&direction).unwrap().to_f64s().unwrap().iter().sum(),
+                None => 0.0,
+            };
+            let moved = |by: f64| {
+                let mut leaves = wide.clone();
+                leaves[i] = wide[i].add(&direction.mul_scalar(by).unwrap()).unwrap();
+                rate(&leaves).unwrap().to_f64s().unwrap()[0]
+            };
+            let step = 1e-5;
+            let difference = (moved(step) - moved(-step)) / (2.0 * step);
+            let close = (along - difference).abs() <= 1e-4 * (1.0 + difference.abs());
+            prop_assert!(close, "at leaf {}: {} instead of {}", i, along, difference);
+        }
+    }
+
+    #[test]
     fn operations_do_not_depend_on_strides(views in prop::collection::vec(any::<(u8, u8, u8)>(), 1..6)) {
         let engine = Engine::new();
         let view = viewed(leaf(&engine, &[3, 4, 2], 7), &views);

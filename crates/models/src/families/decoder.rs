@@ -174,9 +174,9 @@ impl SelfAttention {
         let k = tensor(&pass.call(&*self.k_proj, Args::one(&hidden)).await?)?;
         let v = tensor(&pass.call(&*self.v_proj, Args::one(&hidden)).await?)?;
         let (cos, sin) = RotaryAngles::halves(&args.get(usize::MAX, "position_embeddings"))?;
-        let q = self.heads.split(&q)?.get()?.rotary(&cos, &sin, RotaryPairs::Halves)?;
-        let k = self.kv_heads.split(&k)?.get()?.rotary(&cos, &sin, RotaryPairs::Halves)?;
-        let v = self.kv_heads.split(&v)?.get()?;
+        let q = self.heads.split(&q.get()?)?.rotary(&cos, &sin, RotaryPairs::Halves)?;
+        let k = self.kv_heads.split(&k.get()?)?.rotary(&cos, &sin, RotaryPairs::Halves)?;
+        let v = self.kv_heads.split(&v.get()?)?;
         let cache = args.cache("past_key_value");
         let mixed = self.core.attend(pass, (&q, &k, &v), mask(&args)?.as_ref(), cache.as_deref()).await?;
         let merged = Var::new(Heads::merge(&mixed)?);

@@ -65,14 +65,15 @@ impl Body {
 
         let mut presents = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
-            let block_args = Args::one(&hidden)
-                .with("layer_past", Value::Cache(inputs.cache.clone()))
-                .with("attention_mask", inputs.mask.clone())
-                .with("head_mask", Value::None)
-                .with("encoder_hidden_states", Value::None)
-                .with("encoder_attention_mask", Value::None)
-                .with("use_cache", Value::Bool(true))
-                .with("output_attentions", Value::Bool(false));
+            let block_args = Args::one(&hidden).with_all([
+                ("layer_past", Value::Cache(inputs.cache.clone())),
+                ("attention_mask", inputs.mask.clone()),
+                ("head_mask", Value::None),
+                ("encoder_hidden_states", Value::None),
+                ("encoder_attention_mask", Value::None),
+                ("use_cache", Value::Bool(true)),
+                ("output_attentions", Value::Bool(false)),
+            ]);
             let output = pass.call(&**block, block_args).await?;
             hidden = first(&output)?;
             presents.push(item(&output, 1));
@@ -107,8 +108,9 @@ impl SelfAttention {
         let cache = args.cache("layer_past");
         let qkv = tensor(&pass.call(&*self.c_attn, Args::one(&hidden)).await?)?;
         let width = self.heads.n * self.heads.d_head;
-        let head = |i: usize| -> NnResult<Var> { self.heads.split(&qkv.narrow(-1, i * width, width)?) };
-        let (q, k, v) = (head(0)?.get()?, head(1)?.get()?, head(2)?.get()?);
+        let qkv = qkv.get()?;
+        let head = |i: usize| self.heads.split(&qkv.narrow(-1, (i * width) as i64, width)?);
+        let (q, k, v) = (head(0)?, head(1)?, head(2)?);
         let mixed = self.core.attend(pass, (&q, &k, &v), mask(&args)?.as_ref(), cache.as_deref()).await?;
         let merged = Var::new(Heads::merge(&mixed)?);
         let projected = tensor(&pass.call(&*self.c_proj, Args::one(&merged)).await?)?;

@@ -65,15 +65,16 @@ impl Body {
         let rotary_args = Args::one(&hidden).and(Value::Tensor(inputs.position_ids.clone()));
         let embeddings = pass.call(&*self.rotary_emb, rotary_args).await?;
         for block in &self.layers {
-            let block_args = Args::one(&hidden)
-                .with("attention_mask", inputs.mask.clone())
-                .with("position_ids", Value::Tensor(inputs.position_ids.clone()))
-                .with("head_mask", Value::None)
-                .with("layer_past", Value::Cache(inputs.cache.clone()))
-                .with("use_cache", Value::Bool(true))
-                .with("output_attentions", Value::Bool(false))
-                .with("cache_position", Value::Tensor(inputs.cache_position.clone()))
-                .with("position_embeddings", embeddings.clone());
+            let block_args = Args::one(&hidden).with_all([
+                ("attention_mask", inputs.mask.clone()),
+                ("position_ids", Value::Tensor(inputs.position_ids.clone())),
+                ("head_mask", Value::None),
+                ("layer_past", Value::Cache(inputs.cache.clone())),
+                ("use_cache", Value::Bool(true)),
+                ("output_attentions", Value::Bool(false)),
+                ("cache_position", Value::Tensor(inputs.cache_position.clone())),
+                ("position_embeddings", embeddings.clone()),
+            ]);
             hidden = first(&pass.call(&**block, block_args).await?)?;
         }
         let last = pass.call(&*self.final_layer_norm, Args::one(&hidden)).await?;
@@ -128,8 +129,8 @@ impl SelfAttention {
         let qkv = tensor(&pass.call(&*self.query_key_value, Args::one(&hidden)).await?)?;
         // Query, key and value of a head lie side by side.
         let d_head = self.heads.d_head;
-        let each = Heads { d_head: 3 * d_head, ..self.heads }.split(&qkv)?;
-        let part = |i: usize| -> NnResult<_> { Ok(each.narrow(-1, i * d_head, d_head)?.get()?) };
+        let each = Heads { d_head: 3 * d_head, ..self.heads }.split(&qkv.get()?)?;
+        let part = |i: usize| -> NnResult<_> { Ok(each.narrow(-1, (i * d_head) as i64, d_head)?) };
         let (q, k, v) = (part(0)?, part(1)?, part(2)?);
         let (cos, sin) = RotaryAngles::halves(&args.get(usize::MAX, "position_embeddings"))?;
         let q = q.rotary(&cos, &sin, RotaryPairs::Halves)?;

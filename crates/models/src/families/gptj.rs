@@ -63,15 +63,16 @@ impl Body {
         let embedded = tensor(&pass.call(&*self.wte, Args::one(&inputs.ids)).await?)?;
         let mut hidden = tensor(&pass.call(&*self.drop, Args::one(&embedded)).await?)?;
         for block in &self.blocks {
-            let block_args = Args::default()
-                .with("hidden_states", Value::Tensor(hidden))
-                .with("layer_past", Value::Cache(inputs.cache.clone()))
-                .with("attention_mask", inputs.mask.clone())
-                .with("position_ids", Value::Tensor(inputs.position_ids.clone()))
-                .with("head_mask", Value::None)
-                .with("use_cache", Value::Bool(true))
-                .with("output_attentions", Value::Bool(false))
-                .with("cache_position", Value::Tensor(inputs.cache_position.clone()));
+            let block_args = Args::default().with_all([
+                ("hidden_states", Value::Tensor(hidden)),
+                ("layer_past", Value::Cache(inputs.cache.clone())),
+                ("attention_mask", inputs.mask.clone()),
+                ("position_ids", Value::Tensor(inputs.position_ids.clone())),
+                ("head_mask", Value::None),
+                ("use_cache", Value::Bool(true)),
+                ("output_attentions", Value::Bool(false)),
+                ("cache_position", Value::Tensor(inputs.cache_position.clone())),
+            ]);
             hidden = first(&pass.call(&**block, block_args).await?)?;
         }
         let last = pass.call(&*self.ln_f, Args::one(&hidden)).await?;
@@ -112,10 +113,10 @@ impl SelfAttention {
         let (cos, sin) = self.angles.at(&positions, DType::F32)?;
         let (cos, sin) = (cos.unsqueeze(1)?, sin.unsqueeze(1)?);
         let turn = |x: &Var| -> NnResult<_> {
-            let heads = self.heads.split(x)?.get()?.cast(DType::F32);
+            let heads = self.heads.split(&x.get()?)?.cast(DType::F32);
             Ok(heads.rotary(&cos, &sin, RotaryPairs::Adjacent)?)
         };
-        let (q, k, v) = (turn(&q)?, turn(&k)?, self.heads.split(&v)?.get()?);
+        let (q, k, v) = (turn(&q)?, turn(&k)?, self.heads.split(&v.get()?)?);
         let cache = args.cache("layer_past");
         let mixed = self.core.attend(pass, (&q, &k, &v), mask(&args)?.as_ref(), cache.as_deref()).await?;
         let merged = Var::new(Heads::merge(&mixed)?);

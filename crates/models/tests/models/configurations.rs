@@ -7,7 +7,7 @@ use pellucid_tensor::{DType, Engine};
 use serde_json::{Value, json};
 
 /// A model without weights.
-fn skeleton(config: &Value) -> Result<Model> {
+pub(crate) fn skeleton(config: &Value) -> Result<Model> {
     let engine = Engine::new();
     build(config, &mut UnloadedWeights { engine: engine.clone(), dtype: DType::BF16 }, &engine)
 }

@@ -3,6 +3,7 @@
 mod configurations;
 mod goldens;
 mod inputs;
+mod memory;
 mod parity;
 mod recorder;
 mod weights;

@@ -22,13 +22,12 @@ pub struct Heads {
 }
 
 impl Heads {
-    /// `[batch, seq, n * d_head]` as `[batch, n, seq, d_head]`, a view.
+    /// `[batch, seq, n * d_head]` as `[batch, n, seq, d_head]`.
     ///
     /// # Errors
     /// If the last dimension is another.
-    pub fn split(self, x: &Var) -> Result<Var> {
-        let dims = x.get()?;
-        let (batch, seq) = (dims.dims()[0] as i64, dims.dims()[1] as i64);
+    pub fn split(self, x: &Tensor) -> Result<Tensor> {
+        let (batch, seq) = (x.dims()[0] as i64, x.dims()[1] as i64);
         Ok(x.reshape(&[batch, seq, self.n as i64, self.d_head as i64])?.transpose(1, 2)?)
     }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::forward::Forward;
 use crate::tree::{ModuleId, TreeBuilder};
 use crate::value::{Args, Value};
 use crate::weights::Parameter;
@@ -60,7 +59,7 @@ impl Linear {
         })
     }
 
-    async fn run(&self, _: &Forward<'_>, args: Args) -> Result<Value> {
+    fn run(&self, args: &Args) -> Result<Value> {
         let x = args.var(0, "input")?.get()?;
         let bias = self.bias.as_ref().map(Parameter::get);
         Ok(Value::tensor(x.linear(&self.weight.get(), bias.as_ref())?))
@@ -94,10 +93,10 @@ impl Conv1D {
         })
     }
 
-    async fn run(&self, _: &Forward<'_>, args: Args) -> Result<Value> {
+    fn run(&self, args: &Args) -> Result<Value> {
         let x = args.var(0, "x")?.get()?;
         Ok(Value::tensor(x.matmul(&self.weight.get())?.add(&self.bias.get())?))
     }
 }
 
-crate::layer!(Linear, Conv1D);
+leaf!(Linear, Conv1D);

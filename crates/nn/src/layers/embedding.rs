@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::forward::Forward;
 use crate::tree::{ModuleId, TreeBuilder};
 use crate::value::{Args, Value};
 use crate::weights::Parameter;
@@ -36,10 +35,10 @@ impl Embedding {
         })
     }
 
-    async fn run(&self, _: &Forward<'_>, args: Args) -> Result<Value> {
+    fn run(&self, args: &Args) -> Result<Value> {
         let ids = args.var(0, "input")?.get()?;
         Ok(Value::tensor(self.weight.get().embed(&ids)?))
     }
 }
 
-crate::layer!(Embedding);
+leaf!(Embedding);

@@ -1,5 +1,23 @@
 //! The blocks that architectures are assembled from.
 
+/// Implements [`crate::Layer`] for a type without modules inside, with a `module` field and a method `run(&self, args)`.
+macro_rules! leaf {
+    ($($t:ty),* $(,)?) => {$(
+        impl $crate::Layer for $t {
+            fn module(&self) -> $crate::ModuleId {
+                self.module
+            }
+            fn forward<'a>(
+                &'a self,
+                pass: &'a $crate::Forward<'a>,
+                args: $crate::Args,
+            ) -> $crate::LayerFuture<'a> {
+                $crate::LayerFuture::built(pass, self.module, self.run(&args))
+            }
+        }
+    )*};
+}
+
 mod attention;
 mod dense;
 mod embedding;
@@ -27,7 +45,7 @@ macro_rules! layer {
                 pass: &'a $crate::Forward<'a>,
                 args: $crate::Args,
             ) -> $crate::LayerFuture<'a> {
-                Box::pin(self.run(pass, args))
+                $crate::LayerFuture::running(pass, self.module, async move || self.run(pass, args).await)
             }
         }
     )*};

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::forward::Forward;
 use crate::tree::{ModuleId, TreeBuilder};
 use crate::value::{Args, Value};
 use crate::weights::Parameter;
@@ -36,7 +35,7 @@ impl LayerNorm {
         })
     }
 
-    async fn run(&self, _: &Forward<'_>, args: Args) -> Result<Value> {
+    fn run(&self, args: &Args) -> Result<Value> {
         let x = args.var(0, "input")?.get()?;
         Ok(Value::tensor(x.layer_norm(Some(&self.weight.get()), Some(&self.bias.get()), self.eps)?))
     }
@@ -73,7 +72,7 @@ impl RmsNorm {
         })
     }
 
-    async fn run(&self, _: &Forward<'_>, args: Args) -> Result<Value> {
+    fn run(&self, args: &Args) -> Result<Value> {
         let x = args.var(0, "hidden_states")?.get()?;
         Ok(Value::tensor(x.rms_norm(&self.weight.get(), self.eps, self.offset, self.offset == 0.0)?))
     }
@@ -92,7 +91,7 @@ pub(super) fn python_float(x: f64) -> String {
     }
 }
 
-crate::layer!(LayerNorm, RmsNorm);
+leaf!(LayerNorm, RmsNorm);
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::norm::python_float;
 use crate::error::Result;
-use crate::forward::Forward;
 use crate::tree::{ModuleId, TreeBuilder};
 use crate::value::{Args, Value};
 
@@ -96,7 +95,7 @@ impl Activation {
         })
     }
 
-    async fn run(&self, _: &Forward<'_>, args: Args) -> Result<Value> {
+    fn run(&self, args: &Args) -> Result<Value> {
         Ok(Value::tensor(self.kind.apply(&args.var(0, "input")?.get()?)?))
     }
 }
@@ -120,9 +119,9 @@ impl Dropout {
         })
     }
 
-    async fn run(&self, _: &Forward<'_>, args: Args) -> Result<Value> {
+    fn run(&self, args: &Args) -> Result<Value> {
         Ok(Value::Tensor(args.var(0, "input")?))
     }
 }
 
-crate::layer!(Activation, Dropout);
+leaf!(Activation, Dropout);

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use pellucid_tensor::{DType, Scalar, Tensor};
 
 use crate::error::{NnError, Result};
-use crate::forward::Forward;
 use crate::tree::{ModuleId, TreeBuilder};
 use crate::value::{Args, Value};
 
@@ -232,14 +231,14 @@ impl RotaryEmbedding {
         })
     }
 
-    async fn run(&self, _: &Forward<'_>, args: Args) -> Result<Value> {
+    fn run(&self, args: &Args) -> Result<Value> {
         let like = args.var(0, "x")?.get()?;
         let positions = args.var(1, "position_ids")?.get()?;
         self.angles.doubled(&positions, like.dtype())
     }
 }
 
-crate::layer!(RotaryEmbedding);
+leaf!(RotaryEmbedding);
 
 #[cfg(test)]
 mod tests {

@@ -133,6 +133,7 @@ pub(crate) fn words(kind: &RunErrorKind) -> Vec<String> {
     match kind {
         RunErrorKind::Refused(faults) => faults.iter().map(|fault| words_of(&fault.kind)).collect(),
         RunErrorKind::Tensor(e) => vec![tensor_words(e)],
+        RunErrorKind::Computing { fault, .. } => vec![tensor_words(fault.cause())],
         RunErrorKind::Model(NnError::Tensor { source, .. }) => vec![tensor_words(source)],
         RunErrorKind::Model(e) => vec![words_of(e)],
         other => vec![words_of(other)],

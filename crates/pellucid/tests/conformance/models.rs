@@ -6,7 +6,7 @@ use std::rc::Rc;
 use pellucid_hub::Tokenizer;
 use pellucid_nn::{Model, Result, Value, WeightSource};
 use pellucid_program::parse;
-use pellucid_runtime::{Callback, Encoder, Outcome, RunError, RunErrorKind, RunOptions, Runner};
+use pellucid_runtime::{Callback, Encoder, Loaded, Outcome, RunError, RunErrorKind, RunOptions, Runner};
 use pellucid_tensor::{DType, Engine, HostData, Tensor, Value as Buffer};
 use serde_json::Value as Json;
 
@@ -95,7 +95,8 @@ fn outcome(case: &Case, model: &Model) -> std::result::Result<Outcome, RunError>
     let program = parse(&case.text).unwrap_or_else(|e| panic!("{e}"));
     let encoder = Words::load(&root().join("tokenizer"));
     let callbacks = callbacks();
-    let runner = Runner { model, encoder: Some(&encoder), callbacks: &callbacks };
+    let models = [Loaded { model, encoder: Some(&encoder) }];
+    let runner = Runner { models: &models, callbacks: &callbacks };
     runner.run(&program, RunOptions { scan: case.is_scan })
 }
 

@@ -77,7 +77,9 @@ impl Verifier<'_> {
                     self.report(subject, FaultKind::UnknownRegion { region: invoke.region });
                     continue;
                 }
-                Some(RegionKind::Trace { .. }) => has_invoke[invoke.region.index()] = true,
+                Some(RegionKind::Trace { .. }) => {
+                    has_invoke[invoke.region.index()] |= invoke.input != Input::Empty;
+                }
                 Some(kind) => {
                     let kind = kind.name();
                     self.report(subject, FaultKind::InvokeOutsideTrace { region: invoke.region, kind });

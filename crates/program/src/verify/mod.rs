@@ -20,7 +20,7 @@
 //!
 //! **Invokes**
 //! * An invoke belongs to a trace; its input is not empty and uses only values made before the trace.
-//! * A trace has at least one invoke.
+//! * A trace has at least one invoke with an input.
 //! * A node's invoke belongs to the trace around the node. Reads, writes and skips stand inside a trace, with an invoke, or inside an edit.
 //!
 //! **Names**, as the [`Environment`] knows them

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{FaultKind, Spot, Subject, Verifier};
-use crate::{Input, InvokeId, Kind, NodeId, Place, Point, RegionId, receiver};
+use crate::{Input, InvokeId, Kind, NodeId, Place, Point, RegionId, changed};
 
 /// A read or write, and when the forward pass comes by.
 #[derive(Debug, Clone)]
@@ -145,7 +145,7 @@ impl Verifier<'_> {
             found.sort_unstable();
             found.dedup();
             waits.push(found);
-            if let Some(receiver) = receiver(&node.kind).filter(|&receiver| receiver < id) {
+            if let Some(receiver) = changed(&node.kind).filter(|&receiver| receiver < id) {
                 last_write[self.dependence.root(receiver).index()] = Some(id);
             }
         }

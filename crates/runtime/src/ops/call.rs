@@ -1,10 +1,12 @@
 //! The arguments of one operation, by name.
 
+use std::rc::Rc;
+
 use pellucid_nn::{Value, Var};
 use pellucid_tensor::{DType, Engine, Scalar, Tensor};
 
 use super::{OpDef, bad};
-use crate::error::{Result, RunErrorKind};
+use crate::error::{Result, RunError, RunErrorKind};
 
 /// An operation with its arguments sorted to its parameters.
 pub(crate) struct Call<'a> {
@@ -14,6 +16,35 @@ pub(crate) struct Call<'a> {
     args: Vec<Value>,
     /// What a `*` parameter took.
     rest: Vec<Value>,
+    /// What a `**` parameter took.
+    named: Vec<(String, Value)>,
+}
+
+/// Keywords of PyTorch's that change nothing here: there is one device, and results are new tensors.
+pub(super) const WITHOUT_EFFECT: &[&str] = &[
+    "device",
+    "inplace",
+    "layout",
+    "memory_format",
+    "non_blocking",
+    "out_dtype",
+    "pin_memory",
+    "requires_grad",
+];
+
+/// The names a parameter goes by, the first of them its own.
+pub(super) fn names_of(param: &'static str) -> impl Iterator<Item = &'static str> {
+    param.trim_matches(['?', '*']).split('|')
+}
+
+/// The parameter's name for a keyword that NumPy or Python would write.
+fn canonical_keyword(keyword: &str) -> &str {
+    match keyword {
+        "axis" => "dim",
+        "keepdims" => "keepdim",
+        "self" => "input",
+        other => other,
+    }
 }
 
 impl<'a> Call<'a> {
@@ -23,49 +54,41 @@ impl<'a> Call<'a> {
         args: Vec<Value>,
         kwargs: Vec<(String, Value)>,
     ) -> Result<Call<'a>> {
-        let fixed: Vec<&str> = op.params.iter().copied().take_while(|p| !p.starts_with('*')).collect();
-        let variadic = op.params.len() > fixed.len();
-        let mut call = Call { engine, op, args: vec![Value::None; op.params.len()], rest: Vec::new() };
+        let fixed = op.params.iter().take_while(|p| !p.starts_with('*')).count();
+        let variadic = op.params.iter().any(|p| p.starts_with('*') && !p.starts_with("**"));
+        let open = op.params.iter().any(|p| p.starts_with("**"));
+        let mut call = Call {
+            engine,
+            op,
+            args: vec![Value::None; op.params.len()],
+            rest: Vec::new(),
+            named: Vec::new(),
+        };
         for (i, value) in args.into_iter().enumerate() {
-            if i < fixed.len() {
+            if i < fixed {
                 call.args[i] = value;
             } else if variadic {
                 call.rest.push(value);
             } else {
-                return Err(RunErrorKind::Argument {
-                    op: op.name.into(),
-                    argument: format!("number {}", i + 1),
-                    expected: format!("at most {} arguments", fixed.len()),
-                    got: value.kind(),
-                }
-                .into());
+                let expected = format!("at most {fixed} arguments");
+                return Err(bad(op.name, &format!("number {}", i + 1), &expected, &value));
             }
         }
-        for (name, value) in kwargs {
-            let name = match name.as_str() {
-                "axis" => "dim",
-                "keepdims" => "keepdim",
-                "self" => "input",
-                other => other,
-            };
-            let at = op.params.iter().position(|p| p.trim_end_matches('?').trim_start_matches('*') == name);
+        for (keyword, value) in kwargs {
+            let at = call.keyword(&keyword).or_else(|| call.keyword(canonical_keyword(&keyword)));
             match at {
                 Some(i) if op.params[i].starts_with('*') => call.rest.push(value),
-                Some(i) => {
-                    call.args[i] = value;
-                }
-                None => {
-                    return Err(RunErrorKind::Argument {
-                        op: op.name.into(),
-                        argument: name.into(),
-                        expected: format!("one of {:?}", op.params),
-                        got: value.kind(),
-                    }
-                    .into());
-                }
+                Some(i) => call.args[i] = value,
+                None if open => call.named.push((keyword, value)),
+                None if WITHOUT_EFFECT.contains(&keyword.as_str()) => {}
+                None => return Err(bad(op.name, &keyword, &format!("one of {:?}", op.params), &value)),
             }
         }
         Ok(call)
+    }
+
+    fn keyword(&self, keyword: &str) -> Option<usize> {
+        self.op.params.iter().position(|p| names_of(p).any(|n| n == keyword))
     }
 
     /// The operation's name.
@@ -73,10 +96,20 @@ impl<'a> Call<'a> {
         self.op.name
     }
 
+    /// An error about an argument.
+    pub(crate) fn bad(&self, argument: &str, expected: &str) -> RunError {
+        bad(self.op.name, argument, expected, self.get(argument))
+    }
+
     fn position(&self, name: &str) -> usize {
-        let found = self.op.params.iter().position(|p| p.trim_matches(['?', '*']) == name);
+        let found = self.op.params.iter().position(|p| names_of(p).next() == Some(name));
         debug_assert!(found.is_some(), "`{}` has no parameter `{name}`", self.op.name);
         found.unwrap_or(0)
+    }
+
+    /// Whether the argument was given, and not as `None`.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        !matches!(self.get(name), Value::None)
     }
 
     /// The argument as it is; `None` if absent.
@@ -87,6 +120,11 @@ impl<'a> Call<'a> {
     /// What the variadic parameter took.
     pub(crate) fn rest(&self) -> &[Value] {
         &self.rest
+    }
+
+    /// What the parameter for any keyword took.
+    pub(crate) fn named(&self) -> &[(String, Value)] {
+        &self.named
     }
 
     /// A tensor with its storage.
@@ -116,9 +154,17 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A number, if it is one.
+    /// A number. That of a tensor with one element is computed.
     pub(crate) fn scalar(&self, name: &str) -> Result<Scalar> {
-        number(self.get(name)).ok_or_else(|| bad(self.op.name, name, "a number", self.get(name)))
+        match self.get(name) {
+            Value::Tensor(var) if var.get()?.numel() == 1 => Ok(var.get()?.item()?),
+            other => number(other).ok_or_else(|| bad(self.op.name, name, "a number", other)),
+        }
+    }
+
+    /// A number as a double, or the default.
+    pub(crate) fn float_or(&self, name: &str, default: f64) -> Result<f64> {
+        Ok(self.scalar_or(name, default)?.to_f64())
     }
 
     /// A number, or the default.
@@ -157,13 +203,17 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A text, or the default.
-    pub(crate) fn text_or(&self, name: &str, default: &str) -> Result<String> {
+    /// A text.
+    pub(crate) fn text(&self, name: &str) -> Result<Rc<str>> {
         match self.get(name) {
-            Value::None => Ok(default.into()),
-            Value::Str(s) => Ok((**s).to_owned()),
+            Value::Str(s) => Ok(s.clone()),
             other => Err(bad(self.op.name, name, "a text", other)),
         }
+    }
+
+    /// A text, or the default.
+    pub(crate) fn text_or(&self, name: &str, default: &str) -> Result<Rc<str>> {
+        if self.has(name) { self.text(name) } else { Ok(default.into()) }
     }
 
     /// An element type, if given.
@@ -192,6 +242,45 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Integers of at least zero.
+    pub(crate) fn counts(&self, name: &str, sizes: &[i64]) -> Result<Vec<usize>> {
+        let count = |&s: &i64| {
+            usize::try_from(s)
+                .map_err(|_| bad(self.op.name, name, "integers of at least zero", &Value::Int(s)))
+        };
+        sizes.iter().map(count).collect()
+    }
+
+    /// One integer of at least zero.
+    pub(crate) fn count(&self, name: &str) -> Result<usize> {
+        Ok(self.counts(name, &[self.int(name)?])?[0])
+    }
+
+    /// Sizes of a new tensor, if it is not absurdly large.
+    pub(crate) fn dims(&self, name: &str, sizes: &[i64]) -> Result<Vec<usize>> {
+        let dims = self.counts(name, sizes)?;
+        self.check_size(name, &dims)?;
+        Ok(dims)
+    }
+
+    /// Refuses shapes whose elements no machine holds, before anything multiplies their sizes.
+    pub(crate) fn check_size(&self, name: &str, dims: &[usize]) -> Result<()> {
+        if fits(dims) {
+            return Ok(());
+        }
+        Err(RunErrorKind::Argument {
+            op: self.op.name.into(),
+            argument: name.into(),
+            expected: format!("at most {MOST_ELEMENTS} elements in at most {MOST_DIMS} dimensions"),
+            got: if dims.len() > MOST_DIMS {
+                format!("{} dimensions", dims.len())
+            } else {
+                format!("shape {dims:?}")
+            },
+        }
+        .into())
+    }
+
     fn as_int(&self, name: &str, value: &Value) -> Result<i64> {
         integer(value)?.ok_or_else(|| bad(self.op.name, name, "an integer", value))
     }
@@ -207,12 +296,25 @@ impl<'a> Call<'a> {
 
     /// Tensors: a sequence of them, given as one argument.
     pub(crate) fn tensors(&self, name: &str) -> Result<Vec<Tensor>> {
-        let value = self.get(name);
-        let items = match value {
+        let items = match self.get(name) {
             Value::Tuple(items) => items.to_vec(),
             Value::List(items) => items.borrow().clone(),
+            Value::Tensor(var) => rows(var)?,
             other => return Err(bad(self.op.name, name, "a sequence of tensors", other)),
         };
+        self.all_tensors(name, &items)
+    }
+
+    /// Tensors given either one by one or as one sequence.
+    pub(crate) fn many_tensors(&self, name: &str) -> Result<Vec<Tensor>> {
+        match self.rest() {
+            [Value::Tuple(items)] => self.all_tensors(name, items),
+            [Value::List(items)] => self.all_tensors(name, &items.borrow()),
+            many => self.all_tensors(name, many),
+        }
+    }
+
+    fn all_tensors(&self, name: &str, items: &[Value]) -> Result<Vec<Tensor>> {
         items
             .iter()
             .map(|v| match v {
@@ -224,6 +326,37 @@ impl<'a> Call<'a> {
             })
             .collect()
     }
+}
+
+/// The most elements of one tensor: more than any machine holds, few enough that sizes can be multiplied safely.
+pub(super) const MOST_ELEMENTS: usize = 1 << 36;
+
+/// The most dimensions of a tensor.
+pub(super) const MOST_DIMS: usize = 25;
+
+/// The most items of a list that one operation makes.
+pub(super) const MOST_ITEMS: usize = 1 << 23;
+
+/// Whether a shape is not absurdly large; empty ones have sizes that can be multiplied, too.
+pub(super) fn fits(dims: &[usize]) -> bool {
+    let all = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d.max(1)));
+    dims.len() <= MOST_DIMS && all.is_some_and(|n| n <= MOST_ELEMENTS)
+}
+
+/// The slices of a tensor along its first dimension, as views: what iterating over it gives.
+pub(super) fn rows(var: &Var) -> Result<Vec<Value>> {
+    let Some(&n) = var.get()?.dims().first() else {
+        return Err(bad("iterate", "input", "a tensor with dimensions", &Value::Tensor(var.clone())));
+    };
+    if n > MOST_ITEMS {
+        return Err(bad(
+            "iterate",
+            "input",
+            &format!("at most {MOST_ITEMS} rows"),
+            &Value::Tensor(var.clone()),
+        ));
+    }
+    (0..n as i64).map(|i| Ok(Value::Tensor(var.index(&[i.into()])?))).collect()
 }
 
 /// The number a value is.

@@ -1,40 +1,22 @@
 //! Square brackets and attributes: of tensors, tuples, lists, dictionaries, records.
 
+use std::cell::RefCell;
+
 use pellucid_nn::{Value, Var};
 use pellucid_tensor::{Engine, HostData, IndexItem, Tensor};
 
-use super::call::{integer, number};
-use super::{Call, OpDef, bad, tensor};
+use super::call::{MOST_DIMS, integer, number};
+use super::python::containers::put;
+use super::python::sequences::slice_positions;
+use super::python::{check_nesting, elements, limited};
+use super::{Call, OpDef, bad, op};
 use crate::error::{Result, RunError, RunErrorKind};
 
 pub(super) const OPS: &[OpDef] = &[
-    OpDef { name: "getitem", params: &["input", "index"], run: getitem },
-    OpDef { name: "setitem", params: &["input", "index", "value"], run: setitem },
-    OpDef { name: "getattr", params: &["input", "name"], run: getattr },
-    OpDef { name: "setattr", params: &["input", "name", "value"], run: setattr },
-    OpDef {
-        name: "gather",
-        params: &["input", "dim", "index"],
-        run: |c| tensor(c.tensor("input")?.gather(c.int("dim")?, &c.tensor("index")?)),
-    },
-    OpDef { name: "scatter", params: &["input", "dim", "index", "src"], run: |c| scatter(c, false) },
-    OpDef { name: "scatter_add", params: &["input", "dim", "index", "src"], run: |c| scatter(c, true) },
-    OpDef {
-        name: "index_select",
-        params: &["input", "dim", "index"],
-        run: |c| tensor(c.tensor("input")?.index_select(c.int("dim")?, &c.tensor("index")?)),
-    },
-    OpDef {
-        name: "embedding",
-        params: &["input", "weight"],
-        run: |c| tensor(c.tensor("weight")?.embed(&c.tensor("input")?)),
-    },
-    OpDef { name: "nonzero", params: &["input"], run: |c| tensor(c.tensor("input")?.nonzero()) },
-    OpDef {
-        name: "masked_select",
-        params: &["input", "mask"],
-        run: |c| tensor(c.tensor("input")?.index(&[IndexItem::Tensor(c.tensor("mask")?)])),
-    },
+    op("getitem", &["input", "index"], getitem),
+    op("setitem", &["input", "index", "value"], setitem),
+    op("getattr", &["input", "name", "default?"], getattr),
+    op("setattr", &["input", "name", "value"], setattr),
 ];
 
 /// One item of an index.
@@ -55,7 +37,7 @@ fn item(engine: &Engine, value: &Value) -> Result<IndexItem> {
         }
         Value::Tensor(var) => IndexItem::Tensor(var.get()?),
         Value::Bool(b) => IndexItem::Tensor(engine.from_data(HostData::from_bools(&[*b]), &[])?),
-        Value::List(items) => IndexItem::Tensor(from_list(engine, &items.borrow())?),
+        Value::List(items) => IndexItem::Tensor(from_list(engine, &items.borrow(), 0)?),
         other => {
             return Err(bad("getitem", "index", "an integer, slice, tensor, list, `...` or None", other));
         }
@@ -63,7 +45,10 @@ fn item(engine: &Engine, value: &Value) -> Result<IndexItem> {
 }
 
 /// A list of numbers as an index tensor.
-fn from_list(engine: &Engine, items: &[Value]) -> Result<Tensor> {
+fn from_list(engine: &Engine, items: &[Value], depth: usize) -> Result<Tensor> {
+    if depth > MOST_DIMS {
+        return Err(bad("getitem", "index", "a list of fewer levels", &Value::None));
+    }
     if items.iter().all(|v| matches!(v, Value::Bool(_))) && !items.is_empty() {
         let bools: Vec<bool> = items.iter().map(|v| matches!(v, Value::Bool(true))).collect();
         return Ok(engine.from_data(HostData::from_bools(&bools), &[items.len()])?);
@@ -73,8 +58,8 @@ fn from_list(engine: &Engine, items: &[Value]) -> Result<Tensor> {
             items
                 .iter()
                 .map(|v| match v {
-                    Value::List(inner) => from_list(engine, &inner.borrow()),
-                    Value::Tuple(inner) => from_list(engine, inner),
+                    Value::List(inner) => from_list(engine, &inner.borrow(), depth + 1),
+                    Value::Tuple(inner) => from_list(engine, inner, depth + 1),
                     Value::Tensor(var) => Ok(var.get()?),
                     other => Ok(engine
                         .scalar(number(other).ok_or_else(|| bad("getitem", "index", "integers", other))?)),
@@ -91,6 +76,9 @@ fn from_list(engine: &Engine, items: &[Value]) -> Result<Tensor> {
 
 fn items(engine: &Engine, index: &Value) -> Result<Vec<IndexItem>> {
     match index {
+        Value::Tuple(parts) if parts.len() > 2 * MOST_DIMS => {
+            Err(bad("getitem", "index", &format!("at most {} parts", 2 * MOST_DIMS), index))
+        }
         Value::Tuple(parts) => parts.iter().map(|p| item(engine, p)).collect(),
         one => Ok(vec![item(engine, one)?]),
     }
@@ -121,7 +109,7 @@ fn position(container: &str, index: &Value, len: usize) -> Result<usize> {
         })
     };
     let i = integer(index)?.ok_or_else(missing)?;
-    let at = if i < 0 { i + len as i64 } else { i };
+    let at = if i < 0 { i.saturating_add(len as i64) } else { i };
     usize::try_from(at).ok().filter(|&at| at < len).ok_or_else(missing)
 }
 
@@ -132,41 +120,10 @@ fn sequence_item(
     wrap: fn(Vec<Value>) -> Value,
 ) -> Result<Value> {
     if let Value::Slice(parts) = index {
-        let ints = |v: &Value| if matches!(v, Value::None) { Ok(None) } else { integer(v) };
-        let n = sequence.len() as i64;
-        let step = ints(&parts[2])?.unwrap_or(1);
-        if step == 0 {
-            return Err(bad("getitem", "index", "a slice step other than zero", &parts[2]));
-        }
-        let clamp = |x: i64, low: i64, high: i64| (if x < 0 { x + n } else { x }).clamp(low, high);
-        let (mut at, end) = if step > 0 {
-            (ints(&parts[0])?.map_or(0, |x| clamp(x, 0, n)), ints(&parts[1])?.map_or(n, |x| clamp(x, 0, n)))
-        } else {
-            (
-                ints(&parts[0])?.map_or(n - 1, |x| clamp(x, -1, n - 1)),
-                ints(&parts[1])?.map_or(-1, |x| clamp(x, -1, n - 1)),
-            )
-        };
-        let mut out = Vec::new();
-        while (step > 0 && at < end) || (step < 0 && at > end) {
-            out.push(sequence[at as usize].clone());
-            at += step;
-        }
-        return Ok(wrap(out));
+        let taken = slice_positions("getitem", parts, sequence.len())?.map(|at| sequence[at].clone());
+        return Ok(wrap(taken.collect()));
     }
     Ok(sequence[position(container, index, sequence.len())?].clone())
-}
-
-/// Whether two keys are the same.
-pub(super) fn same_key(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Str(a), Value::Str(b)) => a == b,
-        (Value::None, Value::None) => true,
-        _ => match (number(a), number(b)) {
-            (Some(a), Some(b)) => a.to_f64() == b.to_f64(),
-            _ => false,
-        },
-    }
 }
 
 pub(super) fn key_text(key: &Value) -> String {
@@ -183,14 +140,16 @@ fn getitem(c: &Call<'_>) -> Result<Value> {
         Value::Tensor(var) => Ok(Value::Tensor(var.index(&items(c.engine, index)?)?)),
         Value::Tuple(items) => sequence_item("tuple", items, index, Value::tuple),
         Value::List(items) => sequence_item("list", &items.borrow(), index, Value::list),
-        Value::Dict(pairs) => match pairs.borrow().iter().find(|(k, _)| same_key(k, index)) {
-            Some((_, v)) => Ok(v.clone()),
-            None => Err(RunErrorKind::NoItem {
-                container: "the dict".into(),
-                key: format!("key {}", key_text(index)),
+        Value::Dict(pairs) => {
+            match pairs.borrow().iter().find(|(k, _)| super::python::compare::same_key(k, index)) {
+                Some((_, v)) => Ok(v.clone()),
+                None => Err(RunErrorKind::NoItem {
+                    container: "the dict".into(),
+                    key: format!("key {}", key_text(index)),
+                }
+                .into()),
             }
-            .into()),
-        },
+        }
         Value::Record(record) => match index {
             Value::Str(name) => record.get(name).ok_or_else(|| no_field(record.type_name, name)),
             _ => {
@@ -205,18 +164,52 @@ fn getitem(c: &Call<'_>) -> Result<Value> {
             }
         },
         Value::Str(text) => {
-            let chars: Vec<Value> = text.chars().map(|ch| Value::Str(ch.to_string().into())).collect();
-            sequence_item("str", &chars, index, |v| {
-                Value::Str(
-                    v.iter()
-                        .filter_map(|c| if let Value::Str(s) = c { Some(&**s) } else { None })
-                        .collect::<String>()
-                        .into(),
-                )
-            })
+            let chars: Vec<char> = text.chars().collect();
+            match index {
+                Value::Slice(parts) => {
+                    let taken = slice_positions("getitem", parts, chars.len())?.map(|at| chars[at]);
+                    Ok(Value::text(taken.collect::<String>()))
+                }
+                _ => Ok(Value::text(chars[position("str", index, chars.len())?].to_string())),
+            }
         }
+        Value::Bytes(bytes) => match index {
+            Value::Slice(parts) => Ok(Value::Bytes(
+                slice_positions("getitem", parts, bytes.len())?.map(|at| bytes[at]).collect(),
+            )),
+            _ => Ok(Value::Int(bytes[position("bytes", index, bytes.len())?].into())),
+        },
         other => Err(bad("getitem", "input", "something that can be indexed", other)),
     }
+}
+
+/// `list[a:b:c] = values`.
+fn replace_slice(c: &Call<'_>, items: &RefCell<Vec<Value>>, parts: &[Value; 3]) -> Result<()> {
+    let values = elements(c, "value")?;
+    values.iter().try_for_each(|v| check_nesting(c, Some(c.get("input")), v))?;
+    let mut items = items.borrow_mut();
+    let places: Vec<usize> = slice_positions("setitem", parts, items.len())?.collect();
+    if matches!(parts[2], Value::None | Value::Int(1)) {
+        limited(c, "value", items.len() + values.len())?;
+        // Where nothing is taken, the values go in front of the place that the slice begins at.
+        let from_here = Value::Slice([parts[0].clone(), Value::None, Value::None].into());
+        let Value::Slice(begin) = &from_here else { return Ok(()) };
+        let first = slice_positions("setitem", begin, items.len())?.next().unwrap_or(items.len());
+        items.splice(first..first + places.len(), values);
+        return Ok(());
+    }
+    if places.len() != values.len() {
+        return Err(bad(
+            "setitem",
+            "value",
+            &format!("{} values for the slice", places.len()),
+            c.get("value"),
+        ));
+    }
+    for (at, value) in places.into_iter().zip(values) {
+        items[at] = value;
+    }
+    Ok(())
 }
 
 fn setitem(c: &Call<'_>) -> Result<Value> {
@@ -226,17 +219,17 @@ fn setitem(c: &Call<'_>) -> Result<Value> {
             assign(var, &items(c.engine, index)?, value)?;
         }
         Value::List(items) => {
-            let at = position("list", index, items.borrow().len())?;
-            items.borrow_mut()[at] = value.clone();
-        }
-        Value::Dict(pairs) => {
-            let mut pairs = pairs.borrow_mut();
-            match pairs.iter_mut().find(|(k, _)| same_key(k, index)) {
-                Some(pair) => pair.1 = value.clone(),
-                None => pairs.push((index.clone(), value.clone())),
+            if let Value::Slice(parts) = index {
+                replace_slice(c, items, parts)?;
+            } else {
+                check_nesting(c, Some(c.get("input")), value)?;
+                let at = position("list", index, items.borrow().len())?;
+                items.borrow_mut()[at] = value.clone();
             }
         }
+        Value::Dict(_) => put(c, c.get("input"), index, value)?,
         Value::Record(record) => {
+            check_nesting(c, Some(c.get("input")), value)?;
             if let Value::Str(name) = index
                 && record.set(name, value.clone())
             {
@@ -274,30 +267,42 @@ fn attribute_name(c: &Call<'_>) -> Result<String> {
 
 fn getattr(c: &Call<'_>) -> Result<Value> {
     let name = attribute_name(c)?;
-    match c.get("input") {
-        Value::Record(record) => record.get(&name).ok_or_else(|| no_field(record.type_name, &name)),
-        Value::Tensor(_) if matches!(name.as_str(), "shape" | "dtype" | "device" | "T" | "mT" | "ndim") => {
-            super::call(c.engine, &name, vec![c.get("input").clone()], Vec::new())
-        }
-        other => Err(no_field(&other.kind(), &name)),
+    let input = c.get("input");
+    let of_tensor = |name: &str| super::call(c.engine, name, vec![input.clone()], Vec::new());
+    let missing =
+        |kind: &str| if c.has("default") { Ok(c.get("default").clone()) } else { Err(no_field(kind, &name)) };
+    match (input, name.as_str()) {
+        (Value::Record(record), _) => record.get(&name).map_or_else(|| missing(record.type_name), Ok),
+        (
+            Value::Tensor(_),
+            "shape" | "dtype" | "device" | "T" | "mT" | "H" | "mH" | "ndim" | "itemsize" | "nbytes",
+        ) => of_tensor(&name),
+        (Value::Tensor(_), "data" | "real") => Ok(input.clone()),
+        (Value::Tensor(_), "is_cuda" | "is_meta" | "is_sparse" | "is_quantized") => Ok(Value::Bool(false)),
+        (Value::Complex(re, _), "real") => Ok(Value::Float(*re)),
+        (Value::Complex(_, im), "imag") => Ok(Value::Float(*im)),
+        (Value::Bool(_) | Value::Int(_) | Value::Float(_), "real") => Ok(input.clone()),
+        (Value::Bool(_) | Value::Int(_), "imag") => Ok(Value::Int(0)),
+        (Value::Float(_), "imag") => Ok(Value::Float(0.0)),
+        (Value::Slice(parts), "start") => Ok(parts[0].clone()),
+        (Value::Slice(parts), "stop") => Ok(parts[1].clone()),
+        (Value::Slice(parts), "step") => Ok(parts[2].clone()),
+        (Value::DType(d), "itemsize") => Ok(Value::Int(d.size() as i64)),
+        (Value::DType(d), "is_floating_point") => Ok(Value::Bool(d.is_float())),
+        (other, _) => missing(&other.kind()),
     }
 }
 
 fn setattr(c: &Call<'_>) -> Result<Value> {
     let name = attribute_name(c)?;
+    check_nesting(c, Some(c.get("input")), c.get("value"))?;
     match c.get("input") {
+        Value::Tensor(var) if name == "data" => {
+            assign(var, &[], c.get("value"))?;
+            Ok(c.get("input").clone())
+        }
         Value::Record(record) if record.set(&name, c.get("value").clone()) => Ok(c.get("input").clone()),
         Value::Record(record) => Err(no_field(record.type_name, &name)),
         other => Err(no_field(&other.kind(), &name)),
     }
-}
-
-fn scatter(c: &Call<'_>, add: bool) -> Result<Value> {
-    let x = c.tensor("input")?;
-    let index = c.tensor("index")?;
-    let source = match c.get("src") {
-        Value::Tensor(var) => var.get()?,
-        _ => c.engine.full(index.dims(), c.scalar("src")?, x.dtype()),
-    };
-    tensor(x.scatter(c.int("dim")?, &index, &source, add))
 }

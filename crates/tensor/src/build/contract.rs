@@ -1,4 +1,4 @@
-//! Contractions: matrix products, attention, rotary embedding, convolution.
+//! Contractions: matrix products, attention, rotary embedding.
 
 use smallvec::smallvec;
 
@@ -6,7 +6,11 @@ use crate::dtype::DType;
 use crate::error::{Result, TensorError};
 use crate::graph::Tensor;
 use crate::op::{Attention, Op, RotaryPairs};
-use crate::shape::{Dims, broadcast};
+use crate::shape::{Dims, broadcast, check_size};
+
+fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::F16 | DType::BF16)
+}
 
 impl Tensor {
     /// Matrix product with PyTorch's rules: vectors are promoted, leading dimensions broadcast.
@@ -55,6 +59,7 @@ impl Tensor {
             rhs = other.expand_to(&full([k, n]))?;
         }
         dims.extend([m, n]);
+        check_size("matmul", &dims, self.dtype())?;
         Ok(self.engine().node(Op::Matmul, smallvec![lhs, rhs], dims, self.dtype()))
     }
 
@@ -105,6 +110,7 @@ impl Tensor {
             });
         }
         let dims: Dims = smallvec![q[0], q[1], q[2], v[3]];
+        check_size("attention", &dims, self.dtype())?;
         let mut inputs = smallvec![self.clone(), keys.clone(), values.clone()];
         if let Some(mask) = mask {
             inputs.push(mask.cast(DType::Bool).expand_to(&[q[0], q[1], q[2], k[2]])?);
@@ -144,11 +150,16 @@ impl Tensor {
 
     /// The attention pattern `[batch, n_heads, seq_q, seq_k]` of these queries over `keys`, step by step.
     ///
-    /// Equal to the bit to what [`Tensor::attention`] uses inside.
+    /// Equal to the bit to what [`Tensor::attention`] uses inside: with [`Tensor::attend`] it gives the same output, to the
+    /// bit, in every type. Attention in half precision rounds its output only, so the pattern of half-precision queries
+    /// is in single precision.
     ///
     /// # Errors
     /// As [`Tensor::attention`].
     pub fn attention_pattern(&self, keys: &Tensor, mask: Option<&Tensor>, spec: Attention) -> Result<Tensor> {
+        if is_half(self.dtype()) && keys.dtype() == self.dtype() {
+            return self.cast(DType::F32).attention_pattern(&keys.cast(DType::F32), mask, spec);
+        }
         let keys = self.repeat_kv(keys)?;
         let mut scores = self.matmul(&keys.transpose(-1, -2)?)?.mul_scalar(spec.scale)?;
         if let Some(cap) = spec.softcap {
@@ -166,11 +177,15 @@ impl Tensor {
         some.where_(&pattern, &pattern.engine().zeros(&[], pattern.dtype()))
     }
 
-    /// The attention output of a pattern `[batch, n_heads, seq_q, seq_k]` over `values`.
+    /// The attention output of a pattern `[batch, n_heads, seq_q, seq_k]` over `values`, of the values' type. Values in half
+    /// precision may meet a pattern in single precision; the output is rounded once.
     ///
     /// # Errors
     /// As [`Tensor::matmul`].
     pub fn attend(&self, values: &Tensor) -> Result<Tensor> {
+        if is_half(values.dtype()) && self.dtype() == DType::F32 {
+            return Ok(self.attend(&values.cast(DType::F32))?.cast(values.dtype()));
+        }
         self.matmul(&self.repeat_kv(values)?)
     }
 

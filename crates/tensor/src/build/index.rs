@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::{Result, TensorError};
 use crate::graph::{Operands, Tensor};
 use crate::op::{Op, Perm};
-use crate::shape::{Dims, axis, broadcast, numel};
+use crate::shape::{Dims, axis, broadcast, check_size, numel};
 
 /// One item of `x[...]`.
 #[derive(Clone, Debug)]
@@ -344,6 +344,7 @@ impl Tensor {
     pub(crate) fn index_leading(&self, positions: &[Tensor]) -> Result<Tensor> {
         let n = positions.len();
         let dims: Dims = positions[0].dims().iter().chain(&self.dims()[n..]).copied().collect();
+        check_size("index", &dims, self.dtype())?;
         let inputs: Operands = std::iter::once(self).chain(positions).cloned().collect();
         Ok(self.engine().node(Op::Index { n: n as u8 }, inputs, dims, self.dtype()))
     }
@@ -413,6 +414,7 @@ impl Tensor {
             return Ok(self.clone());
         }
         let inputs = smallvec![self.clone(), index.cast(DType::I64)];
+        check_size("gather", index.dims(), self.dtype())?;
         let op = Op::Gather { axis: at as u8 };
         Ok(self.engine().node(op, inputs, index.dims().into(), self.dtype()))
     }

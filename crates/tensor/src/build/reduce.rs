@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::{Result, TensorError};
 use crate::graph::Tensor;
 use crate::op::{Op, Perm, ReduceOp, ScanOp, float_type};
-use crate::shape::{Dims, axis};
+use crate::shape::{Dims, axis, numel};
 
 impl Tensor {
     /// The dimensions as a bit set; all for an empty list.
@@ -85,7 +85,8 @@ impl Tensor {
 
     fn count(&self, dims: &[i64]) -> Result<usize> {
         let axes = self.axes(dims)?;
-        Ok(self.dims().iter().enumerate().filter(|(i, _)| axes & (1 << i) != 0).map(|(_, &d)| d).product())
+        let reduced = self.dims().iter().enumerate().filter(|(i, _)| axes & (1 << i) != 0);
+        Ok(numel(&reduced.map(|(_, &d)| d).collect::<Dims>()))
     }
 
     /// Mean over dimensions (all if none is given).

@@ -6,7 +6,7 @@ use crate::dtype::{DType, Priority, result_type};
 use crate::error::{Result, TensorError};
 use crate::graph::Tensor;
 use crate::op::{Op, Perm};
-use crate::shape::{Dims, axis, infer, numel};
+use crate::shape::{Dims, axis, check_size, infer, numel};
 
 impl Tensor {
     /// The same elements in a shape whose element count is known to agree.
@@ -89,6 +89,7 @@ impl Tensor {
         if self.rank() > dims.len() {
             return Err(bad());
         }
+        check_size("expand", dims, self.dtype())?;
         if let Op::Full(value) = self.op() {
             return Ok(self.engine().full(dims, *value, self.dtype()));
         }
@@ -331,10 +332,11 @@ impl Tensor {
                 return Err(bad(t));
             }
             first.same_engine("cat", t)?;
-            dims[at] += t.dims()[at];
+            dims[at] = dims[at].saturating_add(t.dims()[at]);
         }
         let types: SmallVec<[(DType, Priority); 8]> = tensors.iter().map(Tensor::priority).collect();
         let dtype = result_type(&types);
+        check_size("cat", &dims, dtype)?;
         if let [only] = all.as_slice() {
             return Ok(only.cast(dtype));
         }
@@ -382,8 +384,9 @@ impl Tensor {
         for (&t, &s) in times.iter().zip(&sizes) {
             ones.extend([1, s]);
             wide.extend([t, s]);
-            merged.push(t * s);
+            merged.push(t.saturating_mul(s));
         }
+        check_size("repeat", &wide, self.dtype())?;
         Ok(self.reshape_to(&ones).expand_to(&wide)?.reshape_to(&merged))
     }
 
@@ -398,6 +401,7 @@ impl Tensor {
         let mut ones = wide.clone();
         ones.insert(at + 1, 1);
         wide.insert(at + 1, times);
+        check_size("repeat_interleave", &wide, self.dtype())?;
         merged[at] *= times;
         Ok(self.reshape_to(&ones).expand_to(&wide)?.reshape_to(&merged))
     }

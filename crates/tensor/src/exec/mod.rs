@@ -1,6 +1,7 @@
 //! The executor: takes the demanded part of a graph, plans it, and runs it.
 
 mod attend;
+mod demand;
 mod function;
 mod kernels;
 mod movement;
@@ -17,9 +18,11 @@ mod summary;
 mod tests;
 mod tiles;
 
+use std::cell::OnceCell;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pellucid_kernels::convert;
+use rustc_hash::FxHashSet;
 
 use self::kernels::Inputs;
 use self::plan::{Plan, Work};
@@ -27,6 +30,7 @@ use crate::dtype::DType;
 use crate::error::{Result, TensorError};
 use crate::graph::{Engine, Tensor};
 use crate::op::Op;
+use crate::shape::check_size;
 use crate::value::Value;
 
 pub(crate) use packed::PackedWeights;
@@ -47,30 +51,34 @@ pub struct Rewrites {
     pub epilogues: bool,
     /// Chains of elementwise operations run together, tile by tile.
     pub chains: bool,
+    /// Rows and columns that nobody needs are not computed: what is only sliced or indexed is computed at the positions
+    /// that are read. Faults in what is left out are not found.
+    pub demand: bool,
 }
 
 impl Default for Rewrites {
     fn default() -> Self {
-        Rewrites { fast_kernels: true, in_place: true, epilogues: true, chains: true }
+        Rewrites { fast_kernels: true, in_place: true, epilogues: true, chains: true, demand: true }
     }
 }
 
 impl Rewrites {
     /// No rewrites at all.
     pub const OFF: Rewrites =
-        Rewrites { fast_kernels: false, in_place: false, epilogues: false, chains: false };
+        Rewrites { fast_kernels: false, in_place: false, epilogues: false, chains: false, demand: false };
 }
 
 impl Engine {
     /// Computes the tensors together and keeps their values.
     ///
     /// # Errors
-    /// [`TensorError::NotLoaded`] for a leaf without data; faults that depend on computed values;
-    /// [`TensorError::Interrupted`].
+    /// [`TensorError::Computing`] names the node: [`TensorError::NotLoaded`] for a leaf without data, faults that depend
+    /// on computed values. [`TensorError::Interrupted`].
     pub fn eval(&self, targets: &[Tensor]) -> Result<()> {
         let rewrites = self.rewrites();
         self.packed().sweep();
-        let mut plan = Plan::new(targets, rewrites);
+        let narrowed = OnceCell::new();
+        let mut plan = Plan::new(targets, rewrites, &narrowed);
         let mut slots: Vec<Option<Value>> = Vec::with_capacity(plan.nodes.len());
         slots.resize_with(plan.nodes.len(), || None);
         for at in 0..plan.order.len() {
@@ -80,18 +88,21 @@ impl Engine {
                 continue;
             }
             self.check_interrupt()?;
-            let inputs = gather(&mut plan, &mut slots, i)?;
             let tensor = plan.nodes[i];
+            check_size(tensor.op().name(), tensor.dims(), tensor.dtype())
+                .map_err(|fault| fault.at(&built(tensor, targets)))?;
+            let inputs = gather(&mut plan, &mut slots, i)?;
             let value = match work {
                 Work::Product(group) => {
                     let group = &plan.products[group];
-                    kernels::compute_product(group, plan.nodes[group.node], tensor, inputs)?
+                    kernels::compute_product(group, plan.nodes[group.node], tensor, inputs)
                 }
                 Work::Program(program) => {
-                    plan.programs[program].run(inputs, tensor.dims(), rewrites.in_place)
+                    Ok(plan.programs[program].run(inputs, tensor.dims(), rewrites.in_place))
                 }
-                _ => kernels::compute(tensor, inputs, rewrites)?,
+                _ => kernels::compute(tensor, inputs, rewrites),
             };
+            let value = value.map_err(|fault| fault.at(&built(tensor, targets)))?;
             debug_assert_eq!(value.dims(), tensor.dims(), "{tensor:?}");
             debug_assert_eq!(value.dtype(), tensor.dtype(), "{tensor:?}");
             slots[i] = Some(value);
@@ -105,6 +116,11 @@ impl Engine {
         for (tensor, slot) in plan.nodes.iter().zip(slots) {
             if let Some(value) = slot {
                 tensor.node.value.get_or_init(|| kept(tensor, value));
+            }
+        }
+        for (target, smaller) in targets.iter().zip(narrowed.get().into_iter().flatten()) {
+            if let Some(value) = smaller.node.value.get() {
+                target.node.value.get_or_init(|| value.clone());
             }
         }
         Ok(())
@@ -138,6 +154,21 @@ fn gather(plan: &mut Plan<'_>, slots: &mut [Option<Value>], i: usize) -> Result<
             .push(value.ok_or_else(|| TensorError::NotLoaded { name: format!("{:?}", plan.nodes[input]) })?);
     }
     Ok(inputs)
+}
+
+/// The node that was built, of which a node of the plan may compute a part.
+fn built(tensor: &Tensor, targets: &[Tensor]) -> Tensor {
+    let mut seen: FxHashSet<u64> = FxHashSet::default();
+    let mut pending: Vec<&Tensor> = targets.iter().collect();
+    while let Some(next) = pending.pop() {
+        if next.id() == tensor.id() {
+            return next.clone();
+        }
+        if next.id() > tensor.id() && seen.insert(next.id()) {
+            pending.extend(next.inputs());
+        }
+    }
+    tensor.clone()
 }
 
 /// The value as its node keeps it: a small part of a block that nothing else needs is copied out of it.

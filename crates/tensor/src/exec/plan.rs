@@ -1,12 +1,16 @@
 //! The plan of a computation: which nodes run, in which order, fused into which groups, and how long values are needed.
 
+use std::cell::OnceCell;
+use std::cmp::Reverse;
+use std::sync::Arc;
+
 use pellucid_kernels::gemm::Activation;
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 
-use super::Rewrites;
 use super::function::Function;
 use super::tiles::{Program, Source, Step};
+use super::{Rewrites, demand};
 use crate::dtype::DType;
 use crate::graph::Tensor;
 use crate::op::{BinaryOp, Op, UnaryOp};
@@ -56,6 +60,8 @@ pub(super) struct Plan<'a> {
     operands: Vec<u32>,
     ranges: Vec<(u32, u32)>,
     wanted: Vec<bool>,
+    /// The numbers of the targets.
+    pub(super) asked: SmallVec<[u32; 4]>,
 }
 
 /// What the search for groups knows of each node.
@@ -68,8 +74,18 @@ struct Users {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(targets: &'a [Tensor], rewrites: Rewrites) -> Plan<'a> {
+    /// The plan of computing `targets`, or, in `narrowed`, targets of the same values that need less.
+    pub(super) fn new(
+        targets: &'a [Tensor],
+        rewrites: Rewrites,
+        narrowed: &'a OnceCell<Vec<Tensor>>,
+    ) -> Plan<'a> {
         let mut plan = Plan::find(targets);
+        if rewrites.demand
+            && let Some(smaller) = demand::narrowed(&plan)
+        {
+            plan = Plan::find(narrowed.get_or_init(|| smaller));
+        }
         if rewrites.fast_kernels && (rewrites.epilogues || rewrites.chains) {
             let users = plan.users();
             if rewrites.epilogues {
@@ -85,17 +101,19 @@ impl<'a> Plan<'a> {
 
     /// Numbers the demanded nodes and orders those to be computed.
     fn find(targets: &'a [Tensor]) -> Plan<'a> {
-        let mut numbers: FxHashMap<u64, u32> = FxHashMap::default();
+        // Nodes that stand for one node or its operands share its number.
+        let mut numbers: FxHashMap<usize, u32> = FxHashMap::default();
         let mut nodes: Vec<&Tensor> = Vec::new();
         let mut number = |tensor: &'a Tensor, nodes: &mut Vec<&'a Tensor>| {
-            *numbers.entry(tensor.id()).or_insert_with(|| {
+            *numbers.entry(Arc::as_ptr(&tensor.node) as usize).or_insert_with(|| {
                 nodes.push(tensor);
                 nodes.len() as u32 - 1
             })
         };
         let asked: SmallVec<[u32; 4]> = targets.iter().map(|t| number(t, &mut nodes)).collect();
         let (mut operands, mut ranges, mut work) = (Vec::new(), Vec::new(), Vec::new());
-        let mut order: Vec<(u64, u32)> = Vec::new();
+        // Of nodes with one number, operands are found later than their users.
+        let mut order: Vec<(u64, Reverse<u32>)> = Vec::new();
         let mut next = 0;
         while next < nodes.len() {
             let tensor = nodes[next];
@@ -104,7 +122,7 @@ impl<'a> Plan<'a> {
                 work.push(Work::Ready);
             } else {
                 work.push(Work::Node);
-                order.push((tensor.id(), next as u32));
+                order.push((tensor.id(), Reverse(next as u32)));
                 for input in tensor.inputs() {
                     operands.push(number(input, &mut nodes));
                 }
@@ -116,7 +134,7 @@ impl<'a> Plan<'a> {
         let mut wanted = vec![false; nodes.len()];
         asked.iter().for_each(|&i| wanted[i as usize] = true);
         Plan {
-            order: order.into_iter().map(|(_, i)| i).collect(),
+            order: order.into_iter().map(|(_, Reverse(i))| i).collect(),
             work,
             uses: vec![0; nodes.len()],
             products: Vec::new(),
@@ -124,6 +142,7 @@ impl<'a> Plan<'a> {
             operands,
             ranges,
             wanted,
+            asked,
             nodes,
         }
     }

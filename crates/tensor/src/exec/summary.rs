@@ -1,5 +1,6 @@
 //! What a plan would do, as text and numbers.
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use rustc_hash::FxHashMap;
@@ -87,12 +88,15 @@ fn flops(tensor: &Tensor) -> u64 {
     let last = |t: &Tensor| t.dims().last().copied().unwrap_or(1) as u64;
     let n = tensor.numel() as u64;
     match tensor.op() {
-        Op::Matmul => 2 * n * last(&x[0]),
+        Op::Matmul => n.saturating_mul(2).saturating_mul(last(&x[0])),
         Op::Attention { .. } => {
             let (queries, keys) = (x[0].numel() as u64 / last(&x[0]).max(1), x[1].dims()[2] as u64);
-            2 * queries * keys * (last(&x[0]) + last(&x[2]))
+            let each = last(&x[0]).saturating_add(last(&x[2]));
+            queries.saturating_mul(2).saturating_mul(keys).saturating_mul(each)
         }
-        Op::Conv2d { .. } => 2 * n * x[1].dims()[1..].iter().product::<usize>() as u64,
+        Op::Conv2d { .. } => {
+            n.saturating_mul(2).saturating_mul(crate::shape::numel(&x[1].dims()[1..]) as u64)
+        }
         Op::Reduce { .. } => x[0].numel() as u64,
         Op::Full(_) => 0,
         op if op.is_view() => 0,
@@ -105,7 +109,7 @@ fn bytes(tensor: &Tensor) -> u64 {
     match tensor.op() {
         Op::Full(_) => 0,
         op if op.is_view() => 0,
-        _ => (tensor.numel() * tensor.dtype().size()) as u64,
+        _ => tensor.numel().saturating_mul(tensor.dtype().size()) as u64,
     }
 }
 
@@ -113,7 +117,8 @@ impl Engine {
     /// What [`Engine::eval`] would do for the tensors now; nothing is computed.
     #[must_use]
     pub fn plan(&self, targets: &[Tensor]) -> PlanSummary {
-        let plan = Plan::new(targets, self.rewrites());
+        let narrowed = OnceCell::new();
+        let plan = Plan::new(targets, self.rewrites(), &narrowed);
         let mut summary =
             PlanSummary { steps: Vec::new(), nodes: 0, fused: 0, flops: 0, peak_bytes_estimate: 0 };
         let mut numbers: FxHashMap<usize, usize> = FxHashMap::default();
@@ -128,7 +133,8 @@ impl Engine {
             let ops: Vec<&'static str> = parts(&plan, i).iter().map(|t| t.op().name()).collect();
             summary.nodes += ops.len();
             summary.fused += ops.len() - 1;
-            summary.flops += parts(&plan, i).into_iter().map(flops).sum::<u64>();
+            let flops = parts(&plan, i).into_iter().map(flops).fold(0, u64::saturating_add);
+            summary.flops = summary.flops.saturating_add(flops);
             let operands = plan.operands(i).iter().map(|&o| numbers[&(o as usize)]).collect();
             let tensor = plan.nodes[i];
             number(&mut summary, &mut numbers, i, || PlanStep {
@@ -191,7 +197,7 @@ fn peak(plan: &Plan<'_>) -> u64 {
     let mut uses = plan.uses.clone();
     // Readers of each block: those of its own value and of its views.
     let mut readers = vec![0u32; plan.nodes.len()];
-    let (mut live, mut peak) = (0, 0);
+    let (mut live, mut peak) = (0u64, 0);
     for &i in &plan.order {
         let i = i as usize;
         if plan.work[i] == Work::Nothing {
@@ -202,7 +208,7 @@ fn peak(plan: &Plan<'_>) -> u64 {
             owner[i] = owner[plan.operands(i)[0] as usize];
         }
         readers[owner[i]] += 1;
-        live += bytes(tensor);
+        live = bytes(tensor).saturating_add(live);
         peak = peak.max(live);
         for &operand in plan.operands(i) {
             let o = operand as usize;
@@ -214,7 +220,7 @@ fn peak(plan: &Plan<'_>) -> u64 {
                 let block = owner[o];
                 readers[block] -= 1;
                 if readers[block] == 0 && plan.work[block] != Work::Ready {
-                    live -= bytes(plan.nodes[block]);
+                    live = live.saturating_sub(bytes(plan.nodes[block]));
                 }
             }
         }

@@ -33,6 +33,7 @@ fn fast_sets() -> Vec<(&'static str, Rewrites)> {
         ("in place", Rewrites { in_place: true, ..only }),
         ("epilogues", Rewrites { epilogues: true, ..only }),
         ("chains", Rewrites { chains: true, ..only }),
+        ("demand", Rewrites { demand: true, ..only }),
         ("all", Rewrites::default()),
     ]
 }

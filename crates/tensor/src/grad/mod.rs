@@ -4,7 +4,9 @@
 //! Only nodes on a path from what is asked for to the loss are visited, in descending order of their numbers, which
 //! is an order in which users come before operands.
 
+mod conv;
 mod rules;
+mod second;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -12,6 +14,8 @@ use crate::error::{Result, TensorError};
 use crate::graph::Tensor;
 
 /// Gradients of a loss with one element at each of `wrt`; `None` where the loss does not depend on it.
+///
+/// Gradients are tensors like any others and have gradients of their own.
 ///
 /// ```
 /// use pellucid_tensor::{Engine, grad::grad};

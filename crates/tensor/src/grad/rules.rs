@@ -2,14 +2,16 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::build::ViewStep;
+use super::{conv, second};
+use crate::build::{Convolution, ViewStep};
 use crate::dtype::DType;
-use crate::error::{Result, TensorError};
+use crate::error::Result;
 use crate::graph::Tensor;
-use crate::op::{Attention, BinaryOp, Op, ReduceOp, ScanOp, UnaryOp};
+use crate::op::{Attention, BinaryOp, Op, ReduceOp, RotaryPairs, ScanOp, UnaryOp};
+use crate::shape::numel;
 
 /// Gradients of some operands, with the operands' positions.
-type Gradients = SmallVec<[(usize, Tensor); 3]>;
+pub(super) type Gradients = SmallVec<[(usize, Tensor); 3]>;
 
 /// Gradients at the wanted operands of `y`, whose own gradient is `g`.
 pub(super) fn operand_gradients(y: &Tensor, g: &Tensor, wanted: &dyn Fn(usize) -> bool) -> Result<Gradients> {
@@ -40,7 +42,7 @@ pub(super) fn operand_gradients(y: &Tensor, g: &Tensor, wanted: &dyn Fn(usize) -
             if wanted(1) {
                 let rows = |t: &Tensor| {
                     let last = t.rank() - 1;
-                    t.reshape_to(&[t.dims()[..last].iter().product(), t.dims()[last]])
+                    t.reshape_to(&[numel(&t.dims()[..last]), t.dims()[last]])
                 };
                 out.push((
                     1,
@@ -74,13 +76,7 @@ pub(super) fn operand_gradients(y: &Tensor, g: &Tensor, wanted: &dyn Fn(usize) -
             }
         }
         Op::Attention { spec, masked } => attention(*spec, *masked, y, g, wanted, &mut out)?,
-        Op::Rotary(pairs) => {
-            if wanted(1) || wanted(2) {
-                return Err(none("the angles of a rotary embedding"));
-            }
-            let op = Op::Rotary(*pairs);
-            out.push((0, like(op, y, smallvec![g.clone(), x[1].clone(), x[2].neg()?])));
-        }
+        Op::Rotary(pairs) => rotary(*pairs, y, g, wanted, &mut out)?,
         Op::Index { n } => {
             let zero = y.engine().zeros(x[0].dims(), y.dtype());
             out.push((0, zero.index_put_leading(&x[1..=*n as usize], g, true)?));
@@ -145,11 +141,19 @@ pub(super) fn operand_gradients(y: &Tensor, g: &Tensor, wanted: &dyn Fn(usize) -
             }
         }
         Op::Scan { op, axis } => out.push((0, scan(*op, i64::from(*axis), &x[0], y, g)?)),
-        Op::SoftmaxGrad
-        | Op::LogSoftmaxGrad
-        | Op::LayerNormGrad { .. }
-        | Op::RmsNormGrad { .. }
-        | Op::Conv2d { .. } => return Err(none(y.op().name())),
+        Op::SoftmaxGrad => return second::softmax(y, g, wanted),
+        Op::LogSoftmaxGrad => return second::log_softmax(y, g, wanted),
+        Op::LayerNormGrad { eps, .. } => return second::layer_norm(*eps, y, g, wanted),
+        Op::RmsNormGrad { eps, offset } => return second::rms_norm(*eps, *offset, y, g, wanted),
+        Op::Conv2d { stride, padding, dilation, groups } => {
+            let how = Convolution {
+                stride: stride.map(usize::from),
+                padding: padding.map(usize::from),
+                dilation: dilation.map(usize::from),
+                groups: usize::from(*groups),
+            };
+            return conv::conv2d(how, y, g, wanted);
+        }
         Op::Leaf { .. }
         | Op::Literal(_)
         | Op::Full(_)
@@ -163,16 +167,12 @@ pub(super) fn operand_gradients(y: &Tensor, g: &Tensor, wanted: &dyn Fn(usize) -
     Ok(out)
 }
 
-fn none(what: &str) -> TensorError {
-    TensorError::NoGradient { what: format!("no derivative is known of `{what}`") }
-}
-
 fn one_minus(t: &Tensor) -> Result<Tensor> {
     t.scalar_binary(BinaryOp::Sub, 1)
 }
 
 /// A node of the shape and type of `y`.
-fn like(op: Op, y: &Tensor, inputs: crate::graph::Operands) -> Tensor {
+pub(super) fn like(op: Op, y: &Tensor, inputs: crate::graph::Operands) -> Tensor {
     y.engine().node(op, inputs, y.dims().into(), y.dtype())
 }
 
@@ -282,7 +282,7 @@ fn binary(
             first = Some(over.mul(b)?);
             second = Some(over.mul(a)?.neg()?);
         }
-        B::GeluTanhGrad | B::GeluErfGrad | B::SiluGrad => return Err(none(op.name())),
+        B::GeluTanhGrad | B::GeluErfGrad | B::SiluGrad => out.extend(second::activation(op, y, g, wanted)?),
         B::FloorDiv
         | B::BitAnd
         | B::BitOr
@@ -317,7 +317,7 @@ fn reduce(op: ReduceOp, axes: u32, x: &Tensor, y: &Tensor, g: &Tensor) -> Result
                 .collect();
             let kept = axes.count_zeros() as usize - (32 - x.rank());
             let moved = x.permute(&order)?;
-            let count: usize = moved.dims()[kept..].iter().product();
+            let count = numel(&moved.dims()[kept..]);
             let mut flat: Vec<i64> = moved.dims()[..kept].iter().map(|&d| d as i64).collect();
             flat.push(count as i64);
             let rows = moved.reshape(&flat)?;
@@ -378,7 +378,10 @@ fn attention(
     out: &mut Gradients,
 ) -> Result<()> {
     let x = y.inputs();
-    let (q, k, v) = (&x[0], &x[1], &x[2]);
+    // As the forward pass, in single precision inside.
+    let dtype = y.dtype();
+    let wide = if matches!(dtype, DType::F16 | DType::BF16) { DType::F32 } else { dtype };
+    let (q, k, v, g) = (&x[0].cast(wide), &x[1].cast(wide), &x[2].cast(wide), &g.cast(wide));
     let groups = q.dims()[1] / k.dims()[1];
     let spread = |t: &Tensor| if groups == 1 { Ok(t.clone()) } else { t.repeat_interleave(groups, 1) };
     // Gradients of repeated heads add up.
@@ -391,7 +394,7 @@ fn attention(
     };
     let pattern = q.attention_pattern(k, masked.then(|| &x[3]), spec)?;
     if wanted(2) {
-        out.push((2, gather(pattern.transpose(-1, -2)?.matmul(g)?)?));
+        out.push((2, gather(pattern.transpose(-1, -2)?.matmul(g)?)?.cast(dtype)));
     }
     if !(wanted(0) || wanted(1)) {
         return Ok(());
@@ -405,10 +408,41 @@ fn attention(
     }
     let at_scores = at_scores.mul_scalar(spec.scale)?;
     if wanted(0) {
-        out.push((0, at_scores.matmul(&keys)?));
+        out.push((0, at_scores.matmul(&keys)?.cast(dtype)));
     }
     if wanted(1) {
-        out.push((1, gather(at_scores.transpose(-1, -2)?.matmul(q)?)?));
+        out.push((1, gather(at_scores.transpose(-1, -2)?.matmul(q)?)?.cast(dtype)));
+    }
+    Ok(())
+}
+
+fn rotary(
+    pairs: RotaryPairs,
+    y: &Tensor,
+    g: &Tensor,
+    wanted: &dyn Fn(usize) -> bool,
+    out: &mut Gradients,
+) -> Result<()> {
+    let x = y.inputs();
+    if wanted(0) {
+        out.push((0, like(Op::Rotary(pairs), y, smallvec![g.clone(), x[1].clone(), x[2].neg()?])));
+    }
+    if !(wanted(1) || wanted(2)) {
+        return Ok(());
+    }
+    let last = y.rank() - 1;
+    let half = y.dims()[last] / 2;
+    // The first and the second channel of every pair.
+    let split = |t: &Tensor| match pairs {
+        RotaryPairs::Halves => (t.slice_to(last, 0, half, 1), t.slice_to(last, half, half, 1)),
+        RotaryPairs::Adjacent => (t.slice_to(last, 0, half, 2), t.slice_to(last, 1, half, 2)),
+    };
+    let ((a, b), (g_a, g_b)) = (split(&x[0]), split(g));
+    if wanted(1) {
+        out.push((1, g_a.mul(&a)?.add(&g_b.mul(&b)?)?));
+    }
+    if wanted(2) {
+        out.push((2, g_b.mul(&a)?.sub(&g_a.mul(&b)?)?));
     }
     Ok(())
 }

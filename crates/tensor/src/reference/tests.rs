@@ -54,14 +54,26 @@ fn a_grouped_strided_dilated_padded_convolution_is_that_of_pytorch() {
 #[test]
 fn attention_is_its_pattern_times_the_values_to_the_bit() {
     let engine = Engine::new();
-    engine.set_rewrites(crate::Rewrites::OFF);
-    let draw = |heads, seq, seed| engine.randn(&[2, heads, seq, 8], DType::F32, seed, 0);
-    let (q, k, v) = (draw(4, 5, 1), draw(2, 7, 2), draw(2, 7, 3));
-    for (window, softcap) in [(None, None), (Some(3), None), (None, Some(2.0))] {
-        let spec = Attention { scale: 0.3, causal: true, window, softcap };
-        let whole = q.attention(&k, &v, None, spec).unwrap();
-        let steps = q.attention_pattern(&k, None, spec).unwrap().attend(&v).unwrap();
-        assert_eq!(whole.to_vec::<f32>().unwrap(), steps.to_vec::<f32>().unwrap());
+    for (rewrites, dtype) in [crate::Rewrites::OFF, crate::Rewrites::default()]
+        .into_iter()
+        .flat_map(|r| [DType::F32, DType::BF16, DType::F16, DType::F64].map(|d| (r, d)))
+    {
+        engine.set_rewrites(rewrites);
+        let draw = |heads, seq, seed| engine.randn(&[2, heads, seq, 8], dtype, seed, 0);
+        let (q, k, v) = (draw(4, 5, 1), draw(2, 7, 2), draw(2, 7, 3));
+        let hidden = engine.randn(&[2, 4, 5, 7], DType::F32, 4, 0).gt_scalar(0.8).unwrap();
+        for (window, softcap) in [(None, None), (Some(3), None), (None, Some(2.0))] {
+            let spec = Attention { scale: 0.3, causal: true, window, softcap };
+            for mask in [None, Some(&hidden)] {
+                let whole = q.attention(&k, &v, mask, spec).unwrap();
+                let pattern = q.attention_pattern(&k, mask, spec).unwrap();
+                let steps = pattern.attend(&v).unwrap();
+                assert_eq!((whole.dtype(), steps.dtype()), (dtype, dtype));
+                assert!(pattern.dtype().size() >= 4);
+                let bits = |t: &crate::Tensor| t.eval().unwrap().contiguous().bytes().to_vec();
+                assert_eq!(bits(&whole), bits(&steps), "{dtype} {spec:?}");
+            }
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The words of the golden programs, as calls of the builder.
 
 use pellucid_tensor::{
-    Attention, BinaryOp, DType, Engine, IndexItem, Reduction, Result, RotaryPairs, Scalar, ScanOp, Tensor,
-    UnaryOp,
+    Attention, BinaryOp, Convolution, DType, Engine, IndexItem, Interpolation, Reduction, Result,
+    RotaryPairs, Scalar, ScanOp, Tensor, UnaryOp,
 };
 use serde_json::Value as Json;
 
@@ -133,6 +133,18 @@ fn attention(a: &[Json]) -> Attention {
     }
 }
 
+fn convolution<const N: usize>(a: &[Json]) -> Convolution<N> {
+    let each = |x: &Json| list(x, size).try_into().expect("one for each dimension");
+    Convolution { stride: each(&a[0]), padding: each(&a[1]), dilation: each(&a[2]), groups: size(&a[3]) }
+}
+
+fn interpolation(a: &[Json]) -> Interpolation {
+    match text(&a[1]) {
+        "nearest" => Interpolation::Nearest,
+        _ => Interpolation::Linear { align_corners: flag(&a[2]) },
+    }
+}
+
 fn rotary(x: &Json) -> RotaryPairs {
     if text(x) == "halves" { RotaryPairs::Halves } else { RotaryPairs::Adjacent }
 }
@@ -195,6 +207,9 @@ pub(crate) fn apply(engine: &Engine, name: &str, o: &[Tensor], a: &[Json]) -> Re
         "attention" => vec![o[0].attention(&o[1], &o[2], o.get(3), attention(a))?],
         "attention_pattern" => vec![o[0].attention_pattern(&o[1], o.get(2), attention(a))?],
         "attend" => vec![o[0].attend(&o[1])?],
+        "conv1d" => vec![o[0].conv1d(&o[1], o.get(2), convolution(a))?],
+        "conv2d" => vec![o[0].conv2d(&o[1], o.get(2), convolution(a))?],
+        "resize" => vec![o[0].resize(&list(&a[0], size), interpolation(a))?],
         "rotary" => vec![o[0].rotary(&o[1], &o[2], rotary(&a[0]))?],
         "index" => vec![o[0].index(&items(&a[0], &o[1..]))?],
         "index_assign" => vec![o[0].index_assign(&items(&a[0], &o[2..]), &o[1])?],

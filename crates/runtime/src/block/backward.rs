@@ -5,10 +5,10 @@ use pellucid_program::{Arg, Kind, NodeId};
 use pellucid_tensor::Tensor;
 use pellucid_tensor::grad::backward;
 
-use super::Trace;
+use super::Block;
 use crate::error::{Result, RunError, RunErrorKind};
 
-impl Trace<'_> {
+impl Block<'_> {
     /// Carries out a backward: gradients come to hand in backward order, and what is written to one flows on upstream.
     pub(super) fn run_backward(&self, node: NodeId, loss: NodeId, gradient: Option<&Arg>) -> Result<()> {
         let loss = self.tensor_of(loss, "backward", "loss")?;
@@ -39,11 +39,8 @@ impl Trace<'_> {
             self.gradients.get(&node).into_iter().flatten().copied().filter(|&n| self.is_due(n)).collect();
         let mut points: Vec<(Tensor, Vec<NodeId>)> = Vec::new();
         for &statement in &due {
-            let (Kind::Grad { of } | Kind::SetGrad { of, .. }) = &self.program.nodes[statement.index()].kind
-            else {
-                continue;
-            };
-            let Some(point) = self.watch_points.borrow().get(of).cloned() else {
+            let (Kind::Grad { of } | Kind::SetGrad { of, .. }) = &self.node(statement).kind else { continue };
+            let Some(point) = self.state.watch_points.borrow().get(of).cloned() else {
                 return Err(RunError::new(RunErrorKind::Argument {
                     op: "grad".into(),
                     argument: "of".into(),
@@ -57,10 +54,14 @@ impl Trace<'_> {
                 None => points.push((point, vec![statement])),
             }
         }
-        let wrt: Vec<Tensor> = points.iter().map(|(t, _)| t.clone()).collect();
+        let trained = self.state.training.tensors()?;
+        let wrt: Vec<Tensor> = points.iter().map(|(t, _)| t).chain(&trained).cloned().collect();
         // A fault of the program inside the reverse pass comes out beside the tensor crate's own.
         let mut fault: Option<RunError> = None;
         let found = backward(&[(loss, seed)], &wrt, &mut |i, gradient| {
+            if i >= points.len() {
+                return Ok(gradient);
+            }
             self.at_gradient(&points[i].1, gradient).map_err(|e| {
                 fault = Some(e);
                 pellucid_tensor::TensorError::Interrupted
@@ -75,7 +76,7 @@ impl Trace<'_> {
                 return Err(RunError::new(RunErrorKind::NoGradient).at(self.program, statements[0]));
             }
         }
-        Ok(())
+        self.state.training.add_gradients(&found[points.len()..])
     }
 
     /// The reverse pass has arrived at a watched value: its statements are carried out, and what they leave flows on.
@@ -83,7 +84,7 @@ impl Trace<'_> {
         let cell = Var::new(gradient);
         for &statement in statements {
             let at = |e: RunError| e.at(self.program, statement);
-            match &self.program.nodes[statement.index()].kind {
+            match &self.node(statement).kind {
                 Kind::Grad { of } => {
                     let view = self.same_view(*of, &cell).map_err(at)?;
                     self.finish(statement, Some(Value::Tensor(view)))?;

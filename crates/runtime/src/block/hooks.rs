@@ -5,13 +5,16 @@ use std::task::Poll;
 use pellucid_nn::{Args, Hooks, ModuleId, NnError, Reach, Value};
 use pellucid_program::{InvokeId, Kind, NodeId, Point};
 
-use super::{Inner, Trace};
+use super::Block;
+use super::bindings::{Inner, Spot};
 use crate::error::{Result, RunError, RunErrorKind};
 
 /// One invoke's view of the trace.
 pub(super) struct InvokeHooks<'t, 'r> {
-    pub trace: &'t Trace<'r>,
+    pub block: &'t Block<'r>,
     pub invoke: InvokeId,
+    /// Whether this is a call that the program makes; the forward pass waits until it returns.
+    pub is_call: bool,
 }
 
 /// The value at a place, while the forward pass is there.
@@ -26,64 +29,97 @@ type NnResult<T> = std::result::Result<T, NnError>;
 
 impl Hooks for InvokeHooks<'_, '_> {
     fn reach(&self, module: ModuleId) -> Reach {
-        self.trace.bindings[&self.invoke].reach[module.0 as usize]
+        self.block.bindings[&self.invoke].reach[module.0 as usize]
     }
 
     fn poll_enter(&self, module: ModuleId, args: &mut Args) -> Poll<NnResult<Option<Value>>> {
-        let mut skipped = None;
-        match self.trace.visit(self.invoke, &(module, Inner::Inputs), &mut Here::Inputs(args, &mut skipped)) {
-            Ok(true) => Poll::Ready(Ok(skipped)),
-            Ok(false) => Poll::Pending,
-            Err(e) => Poll::Ready(Err(e.into())),
+        let key = (self.invoke, module);
+        let mut skipped = self.block.skipped.borrow_mut().remove(&key);
+        match self.visit((module, Inner::Inputs), &mut Here::Inputs(args, &mut skipped)) {
+            Poll::Pending => {
+                if let Some(value) = skipped {
+                    self.block.skipped.borrow_mut().insert(key, value);
+                }
+                Poll::Pending
+            }
+            Poll::Ready(result) => Poll::Ready(result.map(|()| skipped)),
         }
     }
 
     fn poll_exit(&self, module: ModuleId, output: &mut Value) -> Poll<NnResult<()>> {
-        self.visit_value((module, Inner::Output), output)
+        self.visit((module, Inner::Output), &mut Here::Value(output))
     }
 
     fn wants(&self, module: ModuleId, point: &str) -> bool {
-        self.trace.bindings[&self.invoke].spots.contains_key(&(module, Inner::Named(point.to_owned())))
+        self.block.bindings[&self.invoke].spots.contains_key(&(module, Inner::Named(point.to_owned())))
     }
 
     fn poll_inner(&self, module: ModuleId, point: &str, value: &mut Value) -> Poll<NnResult<()>> {
-        self.visit_value((module, Inner::Named(point.to_owned())), value)
+        self.visit((module, Inner::Named(point.to_owned())), &mut Here::Value(value))
     }
 }
 
 impl InvokeHooks<'_, '_> {
-    fn visit_value(&self, spot: super::Spot, value: &mut Value) -> Poll<NnResult<()>> {
-        match self.trace.visit(self.invoke, &spot, &mut Here::Value(value)) {
-            Ok(true) => Poll::Ready(Ok(())),
-            Ok(false) => Poll::Pending,
+    fn visit(&self, spot: Spot, here: &mut Here<'_>) -> Poll<NnResult<()>> {
+        match self.block.visit(self.invoke, &spot, here) {
+            Ok(true) if self.is_call || !self.block.is_calling(self.invoke) => Poll::Ready(Ok(())),
+            Ok(_) => Poll::Pending,
             Err(e) => Poll::Ready(Err(e.into())),
         }
     }
 }
 
-impl Trace<'_> {
+impl Block<'_> {
     /// Carries out what is bound to a place; whether the forward pass may go on.
-    pub(super) fn visit(&self, invoke: InvokeId, spot: &super::Spot, here: &mut Here<'_>) -> Result<bool> {
-        let Some(bound) = self.bindings[&invoke].spots.get(spot) else { return Ok(true) };
+    pub(super) fn visit(&self, invoke: InvokeId, spot: &Spot, here: &mut Here<'_>) -> Result<bool> {
+        let Some(groups) = self.bindings[&invoke].spots.get(spot) else { return Ok(true) };
+        for group in groups {
+            let is_free = match group.all_rows {
+                None => self.visit_group(invoke, &group.nodes, here)?,
+                Some(all) => self.visit_all_rows(all, &group.nodes, invoke, spot, here)?,
+            };
+            if !is_free {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Carries out the statements of a group; whether nothing more of it is to come here.
+    pub(super) fn visit_group(
+        &self,
+        invoke: InvokeId,
+        bound: &[NodeId],
+        here: &mut Here<'_>,
+    ) -> Result<bool> {
         loop {
             if self.stopped.get() {
                 return Ok(false);
             }
             let before = self.progress.get();
-            for &node in bound.iter().filter(|&&n| self.is_due(n)) {
+            for &node in bound.iter().filter(|&&n| self.is_pending(n)) {
                 let at = |e: RunError| e.at(self.program, node);
-                match &self.program.nodes[node.index()].kind {
+                let is_due = self.is_due(node);
+                match &self.node(node).kind {
                     Kind::Read(place) => {
                         let value = read(&place.point, here);
-                        self.finish(node, Some(value)).map_err(at)?;
+                        if self.node(node).region != self.region {
+                            self.captured.borrow_mut().insert(node, value.clone());
+                        }
+                        if is_due {
+                            self.finish(node, Some(value)).map_err(at)?;
+                        }
                     }
-                    Kind::Write { place, value } if self.has_inputs(node) => {
+                    // Done in this turn of its loop.
+                    _ if self.is_done(node) => {}
+                    Kind::Write { place, value } if is_due && self.has_inputs(node) => {
                         let value = self.argument(value).map_err(at)?;
                         write(&place.point, here, value).map_err(at)?;
                         self.last_write.borrow_mut().insert(invoke, node);
+                        self.captured.borrow_mut().retain(|read, _| !bound.contains(read));
                         self.finish(node, None)?;
                     }
-                    Kind::Skip { value, .. } if self.has_inputs(node) => {
+                    Kind::Skip { value, .. } if is_due && self.has_inputs(node) => {
                         let value = self.argument(value).map_err(at)?;
                         if let Here::Inputs(_, skipped) = here {
                             **skipped = Some(value);
@@ -95,17 +131,24 @@ impl Trace<'_> {
                 }
             }
             self.run_ready()?;
-            let waits = |n: &NodeId| {
-                self.is_due(*n)
-                    || self.writes_through.get(n).is_some_and(|w| w.iter().any(|&w| self.is_due(w)))
-            };
-            if !bound.iter().any(waits) {
+            if !bound.iter().any(|&n| self.holds(n)) {
                 return Ok(true);
             }
             if self.progress.get() == before {
                 return Ok(false);
             }
         }
+    }
+
+    /// Whether the forward pass has to wait for a statement at the place where it is.
+    fn holds(&self, node: NodeId) -> bool {
+        let is_held = match self.node(node).kind {
+            Kind::Read(_) => {
+                !self.is_done(node) && self.is_pending(node) && !self.captured.borrow().contains_key(&node)
+            }
+            _ => self.is_pending(node),
+        };
+        is_held || self.writes_through.get(&node).is_some_and(|w| w.iter().any(|&w| self.is_pending(w)))
     }
 }
 

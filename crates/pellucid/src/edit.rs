@@ -1,0 +1,59 @@
+//! Interventions that every later trace of a model starts with.
+
+use std::cell::RefCell;
+use std::panic::Location;
+use std::rc::Rc;
+
+use pellucid_program::{Program, RegionId, RegionKind, Steps};
+use pellucid_runtime::Callback;
+
+use crate::model::Model;
+use crate::recording::Recording;
+use crate::trace::Invoke;
+
+/// Recorded interventions of an edited model.
+pub(crate) struct Edit {
+    pub(crate) program: Program,
+    pub(crate) region: RegionId,
+    pub(crate) callbacks: Vec<Callback>,
+}
+
+impl Model {
+    /// The same model, weights shared, whose traces start with interventions: on all rows, and on all steps of a
+    /// generation. Edits stack; [`Model::without_edits`] has none.
+    ///
+    /// ```
+    /// use pellucid::{Model, tiny_config};
+    ///
+    /// # fn main() -> Result<(), pellucid::Error> {
+    /// let model = Model::random(tiny_config(), 7)?;
+    /// let ablated = model.edit(|model| model.output("transformer.h.1.mlp").assign(0.0));
+    /// let trace = ablated.trace();
+    /// let mlp = trace.invoke([1, 2, 3]).output("transformer.h.1.mlp").save();
+    /// assert!(trace.run()?.tensor(&mlp)?.to_f64s()?.iter().all(|&x| x == 0.0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn edit(&self, body: impl FnOnce(&Invoke)) -> Model {
+        let mut recording = Recording::new();
+        let kind = RegionKind::Edit { model: 0, edited: 0 };
+        let region = recording.open(None, Steps::First, kind, Location::caller());
+        let recording = Rc::new(RefCell::new(recording));
+        body(&Invoke::of_edit(self.clone(), recording.clone()));
+        let recording = recording.borrow();
+        let edit = Edit {
+            program: recording.builder.clone().finish(),
+            region,
+            callbacks: recording.callbacks.clone(),
+        };
+        self.with_edit(edit)
+    }
+
+    /// As [`Model::edit`], in place: this handle's later traces start with the interventions.
+    #[track_caller]
+    pub fn edit_in_place(&mut self, body: impl FnOnce(&Invoke)) {
+        *self = self.edit(body);
+    }
+}

@@ -1,0 +1,84 @@
+//! Written order among statements that share memory: whoever uses a value sees the changes written above it. Logs come
+//! in written order too.
+
+use pellucid_program::{Dependence, Kind, NodeId, Program, RegionKind, changed};
+use rustc_hash::FxHashMap;
+
+use super::Block;
+
+/// For each statement, the last statements above it that changed what it uses; for a log the log above it; a stop without a value waits for
+/// everything above it.
+pub(super) fn changes(
+    program: &Program,
+    dependence: &Dependence,
+    members: &[NodeId],
+) -> FxHashMap<NodeId, Vec<NodeId>> {
+    let mut last: FxHashMap<NodeId, NodeId> = FxHashMap::default();
+    let mut last_log: Option<NodeId> = None;
+    let mut found: FxHashMap<NodeId, Vec<NodeId>> = FxHashMap::default();
+    for (position, &id) in members.iter().enumerate() {
+        let kind = &program.nodes[id.index()].kind;
+        if let Kind::Stop { after: None, .. } = kind {
+            // Gradients come with a backward, wherever they are written.
+            let gradient = |n: &NodeId| {
+                matches!(program.nodes[n.index()].kind, Kind::Grad { .. } | Kind::SetGrad { .. })
+            };
+            found.insert(id, members[..position].iter().copied().filter(|n| !gradient(n)).collect());
+            continue;
+        }
+        let is_log = matches!(kind, Kind::Log { .. });
+        if !last.is_empty() || (is_log && last_log.is_some()) {
+            let mut before = Vec::new();
+            before.extend(last_log.filter(|_| is_log));
+            kind.for_each_node(|used| before.extend(last.get(&dependence.root(used)).copied()));
+            before.sort_unstable();
+            before.dedup();
+            if !before.is_empty() {
+                found.insert(id, before);
+            }
+        }
+        if is_log {
+            last_log = Some(id);
+        }
+        if let Some(changed) = changed(kind) {
+            last.insert(dependence.root(changed), id);
+        }
+    }
+    found
+}
+
+impl Block<'_> {
+    /// Whether a change written above a statement has taken effect, or does not happen in this step or turn.
+    pub(super) fn is_behind(&self, change: NodeId, node: NodeId) -> bool {
+        if !self.active.borrow()[change.index()] {
+            return true;
+        }
+        if let Kind::RegionRef(region) = self.node(change).kind
+            && self.encloses(region, node)
+        {
+            return true;
+        }
+        self.is_done(change) && !self.is_in_open_loop_without(change, node)
+    }
+
+    fn encloses(&self, region: pellucid_program::RegionId, node: NodeId) -> bool {
+        self.layout.span[region.index()].contains(&node.index())
+    }
+
+    /// Whether a statement stands in a loop that goes on and that another statement is not in.
+    fn is_in_open_loop_without(&self, inside: NodeId, outside: NodeId) -> bool {
+        let mut at = self.node(inside).region;
+        while at != self.region {
+            let region = &self.program.regions[at.index()];
+            if matches!(region.kind, RegionKind::Iter { .. })
+                && !self.encloses(at, outside)
+                && !self.is_over(at)
+            {
+                return true;
+            }
+            let Some(parent) = region.parent else { return false };
+            at = parent;
+        }
+        false
+    }
+}

@@ -1,0 +1,191 @@
+//! Driving the forward passes of all invokes: polling, computing what they wait for.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use pellucid_nn::{Forward, Model, Value};
+use pellucid_program::{Input, InvokeId, Kind, NodeId, RegionKind};
+use pellucid_tensor::Tensor;
+
+use super::Block;
+use super::hooks::InvokeHooks;
+use crate::error::{Result, RunError, RunErrorKind, from_model};
+use crate::input::rows;
+
+/// A forward pass, or a call inside one.
+type Pass<'t> = Pin<Box<dyn Future<Output = Result<()>> + 't>>;
+
+impl Block<'_> {
+    /// Runs every invoke to its end, or until the trace is stopped.
+    pub(super) fn run_passes(&self) -> Result<()> {
+        let mut running: Vec<(InvokeId, Pass<'_>)> = Vec::with_capacity(self.invokes.len());
+        for &invoke in &self.invokes {
+            if !matches!(self.program.invokes[invoke.index()].input, Input::Empty) {
+                self.running.borrow_mut().insert(invoke);
+                running.push((invoke, Box::pin(self.run_invoke(invoke))));
+            }
+        }
+        if running.is_empty() {
+            let what = "a trace whose invokes all lack an input".into();
+            return Err(RunErrorKind::Unsupported { what }.into());
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        while !running.is_empty() {
+            let (before, count) = (self.progress.get(), running.len());
+            let mut i = 0;
+            while i < running.len() {
+                match running[i].1.as_mut().poll(&mut context) {
+                    Poll::Ready(Ok(())) => drop(running.remove(i)),
+                    Poll::Ready(Err(e)) => {
+                        let invoke = running[i].0;
+                        return Err(match self.last_write.borrow().get(&invoke) {
+                            Some(&write) if e.node.is_none() => e.at(self.program, write),
+                            _ => e,
+                        });
+                    }
+                    Poll::Pending => i += 1,
+                }
+                if self.stopped.get() {
+                    return Ok(());
+                }
+            }
+            for (node, invoke) in std::mem::take(&mut *self.calls.borrow_mut()) {
+                running.push((invoke, Box::pin(self.run_call(node, invoke))));
+            }
+            if self.progress.get() != before || running.len() != count {
+                continue;
+            }
+            let wanted = std::mem::take(&mut *self.wanted.borrow_mut());
+            if wanted.is_empty() {
+                return self.check_finished();
+            }
+            self.model.engine().eval(&wanted)?;
+            self.resume()?;
+            if self.stopped.get() {
+                return Ok(());
+            }
+        }
+        // Statements that waited for values only.
+        loop {
+            let wanted = std::mem::take(&mut *self.wanted.borrow_mut());
+            if wanted.is_empty() || self.stopped.get() {
+                return Ok(());
+            }
+            self.model.engine().eval(&wanted)?;
+            self.resume()?;
+        }
+    }
+
+    /// Waits until the tensors are computed, together with what all other invokes wait for.
+    pub(super) async fn computed(&self, tensors: Vec<Tensor>) {
+        let mut asked = false;
+        poll_fn(|_| {
+            if tensors.iter().all(Tensor::is_evaluated) {
+                return Poll::Ready(());
+            }
+            if !asked {
+                asked = true;
+                self.wanted.borrow_mut().extend(tensors.iter().cloned());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    async fn run_invoke(&self, invoke: InvokeId) -> Result<()> {
+        let description = &self.program.invokes[invoke.index()];
+        let argument = |arg: &pellucid_program::Arg| self.argument(arg);
+        let rows =
+            rows(self.model.engine(), &description.input, self.encoder, &argument).map_err(|mut e| {
+                e.line = e.line.or_else(|| description.line.and_then(|l| self.program.line_text(l)));
+                e
+            })?;
+        let hooks = InvokeHooks { block: self, invoke, is_call: false };
+        let pass = Forward { model: self.model, hooks: &hooks, memory: Some(&self.memory) };
+        let root = self.model.layer(self.model.tree().root()).cloned().ok_or_else(|| {
+            RunError::new(RunErrorKind::Unsupported { what: "a model that cannot be called".into() })
+        })?;
+        let RegionKind::Trace { generate, .. } = &self.program.regions[self.region.index()].kind else {
+            return Err(RunErrorKind::Unsupported { what: "an invoke outside a trace".into() }.into());
+        };
+        match generate {
+            None => {
+                if let Some((name, _)) = description.options.first() {
+                    let what = format!("`{name}` for a forward pass");
+                    return Err(RunErrorKind::Unsupported { what }.into());
+                }
+                let args = Model::root_args(rows.ids, Some(rows.mask), None);
+                pass.call(&*root, args).await.map_err(from_model)?;
+            }
+            Some(options) => {
+                let given = options
+                    .iter()
+                    .chain(&description.options)
+                    .map(|(name, arg)| Ok((name.clone(), self.argument(arg)?)))
+                    .collect::<Result<Vec<(String, Value)>>>()?;
+                self.run_generation(invoke, &pass, &*root, rows, &given).await?;
+            }
+        }
+        self.running.borrow_mut().remove(&invoke);
+        self.progress.set(self.progress.get() + 1);
+        Ok(())
+    }
+
+    /// Calls a module whose places are bound, as a part of an invoke's forward pass.
+    async fn run_call(&self, node: NodeId, invoke: InvokeId) -> Result<()> {
+        let Kind::Module { path, args, kwargs, .. } = &self.node(node).kind else { return Ok(()) };
+        let at = |e: RunError| e.at(self.program, node);
+        let call = self.module_args(args, kwargs).map_err(at)?;
+        let layer = self.layer(path).map_err(at)?;
+        let hooks = InvokeHooks { block: self, invoke, is_call: true };
+        let pass = Forward { model: self.model, hooks: &hooks, memory: None };
+        let value = pass.call(&*layer, call).await.map_err(from_model).map_err(at)?;
+        self.finish(node, Some(value))?;
+        if let Some(calls) = self.called.borrow_mut().get_mut(&invoke) {
+            *calls -= 1;
+        }
+        self.run_ready()
+    }
+
+    /// Whether a call that the program made in an invoke's forward pass has not returned yet.
+    pub(super) fn is_calling(&self, invoke: InvokeId) -> bool {
+        self.called.borrow().get(&invoke).is_some_and(|&calls| calls > 0)
+    }
+
+    /// Tensors saved so far that are not computed yet.
+    pub(super) fn saved_tensors(&self) -> Vec<Tensor> {
+        let mut all = Vec::new();
+        if !self.gradients.is_empty() {
+            return all;
+        }
+        self.for_each_saved(&mut |var| all.extend(var.get()));
+        all
+    }
+
+    /// Lets go of the graph behind saved values that are computed; gradients, if any, would need it.
+    pub(super) fn detach_saved(&self) -> Result<()> {
+        if !self.gradients.is_empty() {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        self.for_each_saved(&mut |var| {
+            let base = var.base();
+            if result.is_ok() {
+                result =
+                    base.get().and_then(|t| if t.is_evaluated() { base.set(t.detach()?) } else { Ok(()) });
+            }
+        });
+        Ok(result?)
+    }
+
+    fn for_each_saved(&self, visit: &mut dyn FnMut(&pellucid_nn::Var)) {
+        for &id in &self.members {
+            if let (Kind::Save { value, .. }, true) = (&self.node(id).kind, self.is_done(id))
+                && let Some(value) = self.value(*value)
+            {
+                value.for_each_var(visit);
+            }
+        }
+    }
+}
