@@ -179,3 +179,16 @@ def applied_in_a_loop(model, nnsight):
             with model.trace(IDS):
                 values.append(nnsight.apply(double, model.transformer.h[0].mlp.output[0, 0, :2] * item))
     return dict(values=values)
+
+
+@case("builtins 9.7", "gpt2", "lists, tuples and dictionaries nest, and what they share is shared")
+def containers_nest(model, nnsight):
+    with model.trace(IDS):
+        inner = nnsight.list()
+        values = nnsight.dict().save()
+        values["inner"] = inner
+        values["again"] = inner
+        values["pair"] = nnsight.tuple([inner, model.transformer.wte.input[0, 1]])
+        inner.append(model.transformer.h[0].mlp.output[0, 0, :2])
+        values["inner"].append(5)
+    return dict(values=values)

@@ -449,19 +449,28 @@ def _(plain):
 @case("generation 9.3", "gpt2", "a condition is asked at each step")
 def condition_at_each_step(model, nnsight):
     with model.generate(IDS, max_new_tokens=5) as tracer:
+        values = nnsight.list().save()
         with model.all():
             mlp = model.transformer.h[1].mlp.output
-            with tracer.cond(mlp[0, -1, 0] > 0):
+            with tracer.cond(mlp[0, -1, 1] > 0):
                 mlp[:] *= -2
-        ids = model.generator.output.save()
-    return dict(ids=ids)
+            values.append(model.lm_head.output[0, -1, :5])
+    return dict(values=values)
 
 
 @condition_at_each_step.torch
 def _(plain):
+    taken, values = [], []
+
     def turn(out):
-        return out * -2 if out[0, -1, 0] > 0 else None
-    return dict(ids=plain.generate(IDS, output={"transformer.h.1.mlp": turn}, max_new_tokens=5))
+        taken.append(bool(out[0, -1, 1] > 0))
+        return out * -2 if taken[-1] else None
+
+    def keep(out):
+        values.append(out[0, -1, :5].clone())
+    plain.generate(IDS, output={"transformer.h.1.mlp": turn, "lm_head": keep}, max_new_tokens=5)
+    assert len(set(taken)) == 2, taken
+    return dict(values=values)
 
 
 @case("generation 6.8", "gpt2", "an empty invoke sees all rows at each step", reason="nnsight 0.4 has no empty invoke (6.8)")

@@ -202,12 +202,13 @@ def patching_with_a_score(model, nnsight):
 @case("idioms 8.6", "llama", "a residual direction is projected out at every step of a generation")
 def direction_projected_out(model, nnsight):
     with model.generate(CLEAN, max_new_tokens=5):
-        with model.model.all():
+        values = nnsight.list().save()
+        with model.all():
             for layer in range(2):
                 hidden = model.model.layers[layer].output[0]
                 hidden[:] = hidden - (hidden @ UNIT)[..., None] * UNIT
-        ids = model.generator.output.save()
-    return dict(ids=ids)
+            values.append(model.lm_head.output[0, -1, :8])
+    return dict(values=values)
 
 
 UNIT = spread(16, turn=5) / spread(16, turn=5).norm()

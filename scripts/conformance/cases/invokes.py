@@ -432,6 +432,5 @@ def twenty_invokes(model, nnsight):
             with tracer.invoke(OTHER):
                 model.gpt_neox.layers[0].output[0][:, :, channel] = 0
                 rows.append(model.embed_out.output[0, -1, :3].save())
-        first, last = rows[0], rows[18]
         base.save()
-    return dict(first=first, last=last, base=base)
+    return dict(base=base, **{f"row{i}": row for i, row in enumerate(rows)})
