@@ -647,3 +647,100 @@ def block_input_replaced(model, nnsight):
         after = model.transformer.h[1].output[0].save()
         before = model.transformer.h[0].output[0].save()
     return dict(after=after, before=before)
+
+
+@case("places 4 aliasing", "gpt2", "a write through a list's element reaches the model")
+def write_through_a_list(model, nnsight):
+    with model.trace(IDS):
+        values = nnsight.list([model.transformer.h[0].mlp.output])
+        values[0][:, 1] = 0
+        seen = model.transformer.h[0].mlp.output.save()
+        logits = model.lm_head.output.save()
+    return dict(seen=seen, logits=logits)
+
+
+@case("places 4 aliasing", "gpt2", "a write through what was appended to a list reaches the model")
+def write_through_an_appended_element(model, nnsight):
+    with model.trace(IDS):
+        values = nnsight.list()
+        values.append(model.transformer.h[0].mlp.output)
+        values[0][:, 1] = 0
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+@case("places 4 aliasing", "gpt2", "a write through a dictionary's or a tuple's element reaches the model")
+def write_through_other_containers(model, nnsight):
+    with model.trace(IDS):
+        by_name = nnsight.dict()
+        by_name["first"] = model.transformer.h[0].mlp.output
+        by_name["first"][:, 1] = 0
+        pair = nnsight.tuple([model.transformer.h[1].mlp.output, 1])
+        pair[0][:, 2] = 0
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+@case("places 4 aliasing", "gpt2", "a write through the element of a loop reaches the model")
+def write_through_a_loops_element(model, nnsight):
+    with model.trace(IDS) as tracer:
+        out = model.transformer.h[0].mlp.output
+        with tracer.iter([out[:, 1], out[:, 3]]) as item:
+            item[:] = 0
+        seen = model.transformer.h[0].mlp.output.save()
+        logits = model.lm_head.output.save()
+    return dict(seen=seen, logits=logits)
+
+
+@case("places 4 aliasing", "gpt2", "a write through the saved value is a write through the value")
+def write_through_a_saved_value(model, nnsight):
+    with model.trace(IDS):
+        saved = model.transformer.h[0].mlp.output.save()
+        saved[:, 1] = 0
+        logits = model.lm_head.output.save()
+    return dict(saved=saved, logits=logits)
+
+
+@case("places 4 aliasing", "gpt2", "a write in a condition through a view that was made before it")
+def write_through_a_view_in_a_condition(model, nnsight):
+    with model.trace(IDS) as tracer:
+        heads = model.transformer.h[0].attn.c_proj.input.view(1, 5, 2, 8)
+        with tracer.cond(True):
+            heads[:, :, 1] = 0
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+@case("places 4 aliasing", "gpt2", "a write in another invoke through a view of this one's value",
+      reason="in nnsight it does not reach the logits (6.4b)")
+def write_in_another_invoke_through_a_view(model, nnsight):
+    with model.trace() as tracer:
+        with tracer.invoke(IDS):
+            heads = model.transformer.h[1].attn.c_proj.input.view(1, 5, 2, 8)
+            logits = model.lm_head.output.save()
+        with tracer.invoke(OTHER):
+            heads[:, :, 1] = model.transformer.h[0].attn.c_proj.input.view(1, 5, 2, 8)[:, :, 1]
+    return dict(logits=logits)
+
+
+@write_in_another_invoke_through_a_view.torch
+def _(plain):
+    other = plain.read(OTHER, "transformer.h.0.attn.c_proj", input=True)
+
+    def patch(z):
+        z = z.clone()
+        z[:, :, 8:] = other[:, :, 8:]
+        return z
+    return dict(logits=plain.logits(IDS, input={"transformer.h.1.attn.c_proj": patch}))
+
+
+@case("places 4 in place", "gpt2", "the result of an in-place method is the tensor itself")
+def in_place_results_are_the_tensor(model, nnsight):
+    with model.trace(IDS):
+        out = model.transformer.h[0].mlp.output
+        same = out.mul_(2)
+        same[:, 0] = 1
+        same.add_(1).clamp_(max=2)
+        seen = model.transformer.h[0].mlp.output.save()
+        logits = model.lm_head.output.save()
+    return dict(seen=seen, logits=logits)
