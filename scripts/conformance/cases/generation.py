@@ -514,7 +514,7 @@ def _(plain):
 
 
 @case("generation 8.2", "gpt2", "invokes end each at their own time",
-      reason="nnsight pads what ended earlier")
+      reason="nnsight fails when a text ends early beside another")
 def invokes_end_at_their_own_time(model, nnsight):
     with model.generate(max_new_tokens=6, eos_token_id=END) as tracer:
         with tracer.invoke(IDS):
@@ -537,7 +537,7 @@ def _(plain):
     return dict(first=list(first[0, 5:]), second=list(second[0, 5:]), ids=first)
 
 
-@case("generation 8.6", "gpt2", "a running sum over steps is kept in a list", reason="nnsight keeps the first step's sum")
+@case("generation 8.6", "gpt2", "a running sum over steps is kept in a list", reason="nnsight reads the element in the first step alone")
 def running_sum_over_steps(model, nnsight):
     with model.generate(IDS, max_new_tokens=4):
         total = nnsight.list([0.0]).save()
