@@ -1,6 +1,6 @@
 """Measures Pellucid beside transformers and nnsight on one model folder, taking turns in one run.
 
-    python speed.py --pellucid COMMAND --model FOLDER [--rounds 5] [--threads 2] [--only forward,last,decode,start,memory,build]
+    python speed.py --pellucid COMMAND --model FOLDER [--rounds 5] [--threads 2] [--only KIND,...]
 
 forward, last, decode  transformers on PyTorch without gradients; `last` reads the logits of the last position only
 start                  from the start of a process to its first saved value, files in the page cache, against nnsight
@@ -8,7 +8,7 @@ memory                 most resident memory of a process that runs 182 prompts o
 build                  the graph of one forward pass, and of variants of it; no peer does this
 
 Prints a table of medians: float32, the same threads for both. Ratios are theirs / ours. Other work on the machine
-disturbs both: how much there was stands below the table.
+disturbs both, so each measurement waits a while for it to end; how much there was stands below the table.
 """
 
 import argparse
@@ -104,18 +104,34 @@ def gigabytes(x):
     return f"{x / 1e9:.2f} GB"
 
 
-def others(before):
-    """Processors that other programs kept busy since `before`, on average."""
+class Others:
+    """What other programs do on the machine meanwhile."""
+
+    def __init__(self, patience):
+        self.patience = patience
+
+    @staticmethod
     def now():
-        # user, nice, system, (idle, iowait), irq, softirq
+        """The clock, and the seconds for which others have kept processors busy."""
+        # user, nice, system, idle, iowait, irq, softirq
         ticks = [int(t) for t in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:8]]
         own = os.times()
         busy = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
         return time.perf_counter(), busy - (own.user + own.system + own.children_user + own.children_system)
-    if before is None:
-        return now()
-    clock, busy = now()
-    return max(0.0, busy - before[1]) / (clock - before[0])
+
+    def busy(self, since):
+        """Processors kept busy since then, on average."""
+        clock, busy = self.now()
+        return max(0.0, busy - since[1]) / (clock - since[0])
+
+    def wait(self):
+        """Returns once the others are quiet, or when patience has run out."""
+        while self.patience > 0:
+            since = self.now()
+            time.sleep(0.5)
+            if self.busy(since) < 0.1:
+                return
+            self.patience -= 0.5
 
 
 def main():
@@ -125,6 +141,7 @@ def main():
     ap.add_argument("--rounds", type=int, default=5)
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--only", default=",".join(KINDS))
+    ap.add_argument("--patience", type=float, default=300, help="seconds to wait in all for other programs to be quiet")
     args = ap.parse_args()
     kinds = args.only.split(",")
     if unknown := set(kinds) - set(KINDS):
@@ -161,17 +178,28 @@ def main():
         rows.append(("memory, logits of 182x15", "memory", lambda: peer("logits")[1],
                      lambda: ours.bench("forward-182x15")[1], gigabytes))
 
-    before = others(None)
+    others, disturbed = Others(args.patience), []
+
+    def measured(run):
+        others.wait()
+        since = others.now()
+        value = run()
+        disturbed.append(others.busy(since))
+        return value
+
     results = [([], []) for _ in rows]
     # The first round warms up caches and pages; what a process takes in memory does not change.
     for turn in range(args.rounds + 1):
         for (_, kind, theirs_, ours_, _), (a, b) in zip(rows, results):
-            if turn == 0 or (kind == "memory" and turn > 1):
-                if kind != "memory" and turn == 0:
-                    theirs_(), ours_()
-                continue
-            a.append(theirs_())
-            b.append(ours_())
+            if kind == "memory":
+                if turn == 0:
+                    a.append(theirs_())
+                    b.append(ours_())
+            elif turn == 0:
+                theirs_(), ours_()
+            else:
+                a.append(measured(theirs_))
+                b.append(measured(ours_))
 
     table = [("task", "peer", "pellucid", "ratio", "goal", "")]
     for (name, kind, _, _, shown), (a, b) in zip(rows, results):
@@ -181,7 +209,7 @@ def main():
         table.append((name, shown(a), shown(b), f"{a / b:.1f}", goal, "met" if met else "missed"))
     if "build" in kinds:
         for task, goal in (("build", 2e-4), ("build-variant-first", None), ("build-variant-last", None)):
-            median = ours.bench(task, repeats=200)[0]["median_s"]
+            median = measured(lambda t=task: ours.bench(t, repeats=200)[0]["median_s"])
             met = "" if goal is None else "met" if median < goal else "missed"
             table.append((task, "", seconds(median), "", "" if goal is None else f"< {seconds(goal)}", met))
 
@@ -190,7 +218,8 @@ def main():
     table.insert(1, tuple("-" * width for width in widths))
     for row in table:
         print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |")
-    print(f"\nOther programs kept {others(before):.2f} processors busy on average.")
+    if disturbed:
+        print(f"\nOther programs kept {statistics.mean(disturbed):.2f} processors busy while times were taken.")
 
 
 if __name__ == "__main__":

@@ -76,6 +76,16 @@ pub enum RunErrorKind {
         /// What it said.
         reason: String,
     },
+    /// The program would cost more than it may.
+    #[error("{}", crate::explain::over_budget(.what, *.limit, *.needed))]
+    OverBudget {
+        /// What is limited.
+        what: &'static str,
+        /// How much of it is allowed.
+        limit: u64,
+        /// How much the program needs.
+        needed: u64,
+    },
     /// A value was read that its program did not save.
     #[error("the value was not saved")]
     NotSaved,
@@ -151,6 +161,9 @@ impl RunError {
             }
             RunErrorKind::Model(e) => e.hint(),
             RunErrorKind::Tensor(e) | RunErrorKind::Computing { fault: e, .. } => e.hint(),
+            RunErrorKind::OverBudget { .. } => {
+                Some("save less, run fewer invokes at once, or raise the limit".into())
+            }
             RunErrorKind::NotSaved => Some("call `.save()` on it inside the trace".into()),
             RunErrorKind::NoGradient => {
                 Some("read gradients of values that the loss is computed from, before its `backward`".into())

@@ -7,6 +7,7 @@ use pellucid_program::{Dependence, Kind, NodeId, Program, RegionId, RegionKind, 
 use pellucid_tensor::Tensor;
 use rustc_hash::FxHashMap;
 
+use crate::explain::Unknown;
 use crate::input::Encoder;
 use crate::layout::Layout;
 use crate::run::{LogLine, Runner};
@@ -75,6 +76,12 @@ pub(crate) struct State<'r> {
     pub runner: Runner<'r>,
     /// Shapes only.
     pub scan: bool,
+    /// Shapes only, and not even what shapes depend on is computed; what would be is noted.
+    pub explain: bool,
+    /// What would be computed though nobody saves it, when explaining.
+    pub planned: RefCell<Vec<Tensor>>,
+    /// Where going on needs a computed value, when explaining.
+    pub unknown: RefCell<Vec<Unknown>>,
     pub layout: Layout,
     pub dependence: Dependence,
     pub table: Table,
@@ -104,6 +111,9 @@ impl<'r> State<'r> {
             program,
             runner,
             scan,
+            explain: false,
+            planned: RefCell::default(),
+            unknown: RefCell::default(),
             layout: Layout::new(program),
             dependence,
             table,
@@ -116,6 +126,11 @@ impl<'r> State<'r> {
             ended: Cell::new(None),
             cut_short: Cell::new(false),
         }
+    }
+
+    /// To explain a program.
+    pub(crate) fn explaining(program: &'r Program, runner: Runner<'r>) -> State<'r> {
+        State { explain: true, ..State::new(program, runner, true) }
     }
 
     /// The model that a number of the program means, and its encoder.

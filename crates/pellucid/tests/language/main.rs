@@ -2,6 +2,7 @@
 
 mod control;
 mod edits;
+mod explain;
 mod generation;
 mod invokes;
 mod places;

@@ -221,7 +221,9 @@ impl<'r> Block<'r> {
             self.run_passes()?;
         }
         // The later steps of a generation are not followed by a scan.
-        let cut_short = self.stopped.get() || (self.state.scan && self.generates());
+        let cut_short = self.stopped.get()
+            || (self.state.scan && self.generates())
+            || (self.state.explain && self.state.cut_short.get());
         if cut_short {
             self.state.cut_short.set(true);
             return Ok(());

@@ -4,6 +4,7 @@
 //! Only nodes on a path from what is asked for to the loss are visited, in descending order of their numbers, which
 //! is an order in which users come before operands.
 
+mod attention;
 mod conv;
 mod rules;
 mod second;

@@ -168,7 +168,7 @@ fn forward(e: &Engine, batch: usize, seq: usize) -> Result<(Vec<Tensor>, Tensor)
     let w = |dims: &[usize], seed| leaf(e, dims, seed);
     let table = w(&[200, d], 1);
     let tokens: Vec<i64> = (0..(batch * seq) as i64).map(|i| i * 37 % 200).collect();
-    let mut x = table.embed(&ids(e, &tokens, &[batch, seq]))?.add(&w(&[64, d], 2).narrow(0, 0, seq)?)?;
+    let mut x = table.embed(&ids(e, &tokens, &[batch, seq]))?.add(&w(&[256, d], 2).narrow(0, 0, seq)?)?;
     let mut hidden = vec![x.clone()];
     for layer in 0..2 {
         let at = 10 * (layer + 1);
@@ -225,6 +225,23 @@ fn an_early_position_needs_no_later_one() {
     let (hidden, _) = forward(&e, 1, 6).unwrap();
     let early = hidden[2].narrow(1, 2, 1).unwrap();
     assert!(products(&e, &[early]).iter().all(|dims| dims[1] <= 3));
+}
+
+#[test]
+fn rows_of_long_sequences_keep_their_bits() {
+    let build = |row: i64| {
+        move |e: &Engine| -> Vec<Tensor> {
+            let (hidden, logits) = forward(e, 2, 150).expect("operands fit");
+            let row = |t: &Tensor| t.narrow(1, row, 1).expect("a row");
+            vec![row(&logits), row(&hidden[1]).log_softmax(-1).expect("rows")]
+        }
+    };
+    for at in [0, 1, 47, 48, 63, 100, 149] {
+        let without = Rewrites { demand: false, ..ALL };
+        let ((got, less), (expected, more)) = (computed(ALL, &build(at)), computed(without, &build(at)));
+        assert!(got.iter().zip(&expected).all(|(a, b)| a.bytes() == b.bytes()), "row {at}");
+        assert!(less < more, "row {at}: {less} of {more}");
+    }
 }
 
 #[test]
