@@ -340,7 +340,7 @@ pub(in super::super) fn int(c: &Call<'_>) -> Result<Value> {
             .map(Value::Int)
             .ok_or_else(|| bad_text(c, "an integer of at most 64 bits", text));
     }
-    if !c.has("input") {
+    if c.is_empty {
         return Ok(Value::Int(0));
     }
     match real(c, "input")? {
@@ -367,7 +367,7 @@ pub(in super::super) fn float(c: &Call<'_>) -> Result<Value> {
         let plain = text.trim().replace('_', "");
         return plain.parse().map(Value::Float).map_err(|_| bad_text(c, "a number", text));
     }
-    if !c.has("input") {
+    if c.is_empty {
         return Ok(Value::Float(0.0));
     }
     Ok(Value::Float(real(c, "input")?.real().unwrap_or(0.0)))
