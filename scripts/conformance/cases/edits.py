@@ -1,7 +1,7 @@
 """Edits: interventions that later traces of a model start with."""
 
 import torch
-from suite import ABSENT, case
+from suite import case
 
 IDS = [3, 14, 15, 9, 26]
 OTHER = [8, 1, 2, 40, 5]

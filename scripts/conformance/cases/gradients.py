@@ -7,9 +7,7 @@ from suite import case
 IDS = [3, 14, 15, 9, 26]
 OTHER = [3, 14, 7, 9, 26]
 THIRD = [8, 1, 2, 40, 5]
-LOSS = (5, 7)
 TOLERANCE = 3e-5
-LEFT = "backward reads it"
 
 
 @case("gradients 7.1", "gpt2", "the gradient at a block's hidden state", tolerance=TOLERANCE)
