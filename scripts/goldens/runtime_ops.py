@@ -96,7 +96,7 @@ SPECIAL = {
     "rearrange": einops.rearrange, "einops.rearrange": einops.rearrange, "einops.reduce": einops.einops.reduce,
     "einops.repeat": einops.repeat, "einops.einsum": einops.einsum, "str.format": str.format, "set.add": set.add,
     "list.sort": lambda x, reverse=False: list.sort(x, reverse=reverse), "slice": slice,
-    "linalg.norm": torch.linalg.norm, "linalg.vector_norm": torch.linalg.vector_norm, "getattr": getattr,
+    "linalg.norm": torch.linalg.norm, "linalg.vector_norm": torch.linalg.vector_norm, "vector_norm": torch.linalg.vector_norm, "getattr": getattr,
     "bytes": lambda x=b"", *a: bytes(x, "utf8") if isinstance(x, str) else bytes(x, *a), "collate": torch.utils.data.default_collate,
     "shape": lambda x: tuple(x.shape), "T": lambda x: x.T, "mT": lambda x: x.mT, "H": lambda x: x.H, "mH": lambda x: x.mH,
     "ndim": lambda x: x.ndim, "dtype": lambda x: x.dtype, "device": lambda x: x.device, "itemsize": lambda x: x.itemsize,
@@ -332,7 +332,7 @@ def reductions():
     case("aminmax", x), case("aminmax", x, dim=0)
     case("norm", x, 1), case("norm", x, p=2, dim=-1), case("norm", x, math.inf), case("norm", x, "fro", (1, 2)), case("norm", x, dim=1, keepdim=True), case("norm", x, 3)
     case("linalg.norm", f(2, 3)), case("linalg.norm", f(2, 3), dim=-1), case("linalg.norm", f(4), ord=1), case("linalg.norm", f(2, 3), 1), case("linalg.norm", f(2, 3), math.inf)
-    case("linalg.norm", f(2, 3), "fro"), case("linalg.norm", x, ord=-1, dim=(1, 2), keepdim=True), case("linalg.vector_norm", x), case("linalg.vector_norm", x, 3, 1)
+    case("linalg.norm", f(2, 3), "fro"), case("linalg.norm", x, ord=-1, dim=(1, 2), keepdim=True), case("linalg.vector_norm", x), case("linalg.vector_norm", x, 3, 1), case("vector_norm", x, dim=-1)
     for name in ["cumsum", "cumprod", "cummax", "cummin", "logcumsumexp"]:
         case(name, x, 1), case(name, x, -1)
     case("cumsum", i(4), 0), case("cumsum", b(4), 0), case("cumsum", i(4), 0, dtype=torch.float32), case("cumsum", f(), 0)

@@ -146,6 +146,17 @@ impl Tensor {
         self.node.value.get().is_some()
     }
 
+    /// The value without its history: gradients do not flow past it. The elements are not copied.
+    #[must_use]
+    pub fn stop_gradient(&self) -> Tensor {
+        self.node.engine.node(
+            Op::Detach,
+            SmallVec::from_iter([self.clone()]),
+            self.node.dims.clone(),
+            self.dtype(),
+        )
+    }
+
     /// The value as a place of its own: equal, but never merged with another node, so that a gradient can be read
     /// at it alone.
     #[must_use]

@@ -71,7 +71,7 @@ fn program(
             let at = |t: usize| Arg::Tuple(vec![Arg::full_slice(), Arg::Int(t as i64)]);
             match action {
                 Action::Look(name) => {
-                    let seen = b.op(*name, [value.into()]);
+                    let seen = b.op(name, [value.into()]);
                     saved[i].push(b.node(Kind::Save { value: seen, name: None }));
                     first = first.or(Some((*layer, value)));
                 }

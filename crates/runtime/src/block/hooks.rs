@@ -124,6 +124,7 @@ impl Block<'_> {
                         if let Here::Inputs(_, skipped) = here {
                             **skipped = Some(value);
                         }
+                        self.last_write.borrow_mut().insert(invoke, node);
                         self.finish(node, None)?;
                     }
                     // Later statements at this place come after this one.

@@ -145,7 +145,7 @@ impl<'r> Block<'r> {
         let mut writes_through: FxHashMap<NodeId, Vec<NodeId>> = FxHashMap::default();
         let (mut waits, mut awaited) = (FxHashMap::default(), FxHashMap::default());
         for &id in &members {
-            if let Some((read, _)) = dependence.written_place(program, id) {
+            for read in order::written_reads(program, dependence, id) {
                 writes_through.entry(read).or_default().push(id);
             }
             if let Kind::RegionRef(inner) = program.nodes[id.index()].kind {

@@ -196,7 +196,7 @@ impl Block<'_> {
                 }
             },
             Kind::Save { value, .. } => return Ok(Some(self.value(*value))),
-            Kind::Merge { values } => self.state.table.latest(values).unwrap_or_default(),
+            Kind::Merge { values } => return Ok(Some(self.state.table.latest(values))),
             Kind::Item(region) => self.element(*region),
             Kind::Log { args } => {
                 let values = args.iter().map(|a| self.argument(a)).collect::<Result<Vec<_>>>()?;

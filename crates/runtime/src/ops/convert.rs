@@ -2,7 +2,7 @@
 
 use pellucid_nn::{Value, Var};
 use pellucid_tensor::shape::contiguous_strides;
-use pellucid_tensor::{DType, HostData, Scalar, Tensor};
+use pellucid_tensor::{DType, HostData, Scalar, Tensor, ViewStep};
 
 use super::call::MOST_ITEMS;
 use super::python::{items_of, numbers};
@@ -51,7 +51,7 @@ pub(super) const OPS: &[OpDef] = &[
     op("tolist", &["input"], tolist),
     op("numpy", &["input"], |c| Ok(c.get("input").clone())),
     op("clone", &["input"], |c| Ok(Value::tensor(c.tensor("input")?))),
-    op("detach", &["input"], |c| Ok(Value::Tensor(c.var("input")?))),
+    op("detach", &["input"], |c| super::var(c.var("input")?.step(ViewStep::Detach))),
     op("cpu", &["input"], same_place),
     op("cuda", &["input", "device?"], same_place),
     op("contiguous", &["input"], contiguous),
