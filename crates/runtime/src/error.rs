@@ -23,6 +23,9 @@ pub enum RunErrorKind {
     /// The program was refused before anything ran.
     #[error("{}", list(.0))]
     Refused(Vec<Fault>),
+    /// Several faults, all those that can be seen without computing.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Several(Vec<RunError>),
     /// The forward pass could not be built.
     #[error(transparent)]
     Model(#[from] NnError),
@@ -156,6 +159,11 @@ impl RunError {
         match &*self.kind {
             RunErrorKind::Refused(faults) => {
                 let mut hints: Vec<String> = faults.iter().filter_map(Fault::hint).collect();
+                hints.dedup();
+                (!hints.is_empty()).then(|| hints.join("\n"))
+            }
+            RunErrorKind::Several(faults) => {
+                let mut hints: Vec<String> = faults.iter().filter_map(RunError::hint).collect();
                 hints.dedup();
                 (!hints.is_empty()).then(|| hints.join("\n"))
             }

@@ -8,7 +8,7 @@ use pellucid_program::{Kind, NodeId, Program};
 use pellucid_tensor::{Engine, Op, Tensor};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::error::{Result, RunErrorKind};
+use crate::error::{Result, RunError, RunErrorKind};
 use crate::run::{Runner, name_lines};
 use crate::state::State;
 
@@ -136,6 +136,27 @@ fn measured_rate() -> pellucid_tensor::Result<f64> {
 }
 
 impl Runner<'_> {
+    /// Goes through a program without computing. All faults met, together.
+    fn all_faults(&self, state: &State<'_>) -> Result<()> {
+        let last = crate::block::run_root(state);
+        let mut faults = state.faults.take();
+        faults.extend(last.err());
+        faults.sort_by_key(|fault| fault.node);
+        match faults.len() {
+            0 => Ok(()),
+            1 => Err(name_lines(state.program, &[], faults.remove(0))),
+            _ => {
+                let (node, line) = (faults[0].node, None);
+                Err(RunError { kind: Box::new(RunErrorKind::Several(faults)), node, line })
+            }
+        }
+    }
+
+    /// Refuses a program for every mistake in it that does not depend on computed values.
+    pub(crate) fn check_shapes(&self, program: &Program) -> Result<()> {
+        self.all_faults(&State::explaining(program, *self))
+    }
+
     /// What a program would do. Nothing is computed.
     ///
     /// # Errors
@@ -143,7 +164,7 @@ impl Runner<'_> {
     pub fn explain(&self, program: &Program) -> Result<Explanation> {
         self.check(program)?;
         let state = State::explaining(program, *self);
-        crate::block::run_root(&state).map_err(|e| name_lines(program, &[], e))?;
+        self.all_faults(&state)?;
         let mut wanted: Vec<Tensor> = state.planned.take();
         let mut by_invoke: FxHashMap<Option<pellucid_program::InvokeId>, Vec<Tensor>> = FxHashMap::default();
         for (id, node) in program.nodes() {

@@ -105,8 +105,15 @@ impl Runner<'_> {
         if !options.budget.is_unlimited() {
             options.budget.check(&self.explain(program)?)?;
         }
+        if is_staged(program) {
+            self.check_shapes(program)?;
+        }
         let state = State::new(program, *self, options.scan);
-        let result = run_root(&state);
+        let mut result = run_root(&state);
+        if result.is_err() && !is_staged(program) {
+            // Nothing has been computed yet, so that all mistakes can be told together.
+            result = self.check_shapes(program).and(result);
+        }
         let State { table, logs, .. } = state;
         let (values, logs) = (table.into_values(), logs.into_inner());
         result.map_err(|e| name_lines(program, &values, e))?;
@@ -171,6 +178,20 @@ impl Runner<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether something is computed before the end of a program, so that its mistakes must be looked for before it runs.
+fn is_staged(program: &Program) -> bool {
+    let traces = program.regions.iter().filter(|r| matches!(r.kind, RegionKind::Trace { .. })).count();
+    let region = |kind: &RegionKind| {
+        matches!(
+            kind,
+            RegionKind::Cond { .. } | RegionKind::Iter { .. } | RegionKind::Trace { generate: Some(_), .. }
+        )
+    };
+    traces > 1
+        || program.regions.iter().any(|r| region(&r.kind))
+        || program.nodes.iter().any(|n| matches!(n.kind, Kind::Host { .. } | Kind::OptimizerStep { .. }))
 }
 
 /// A fault found while computing, with the lines of the statements that asked for the value at fault.

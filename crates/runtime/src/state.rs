@@ -7,6 +7,7 @@ use pellucid_program::{Dependence, Kind, NodeId, Program, RegionId, RegionKind, 
 use pellucid_tensor::Tensor;
 use rustc_hash::FxHashMap;
 
+use crate::error::RunError;
 use crate::explain::Unknown;
 use crate::input::Encoder;
 use crate::layout::Layout;
@@ -80,6 +81,10 @@ pub(crate) struct State<'r> {
     pub explain: bool,
     /// What would be computed though nobody saves it, when explaining.
     pub planned: RefCell<Vec<Tensor>>,
+    /// Whether values differ from those of a run, when explaining.
+    pub guesses: Cell<bool>,
+    /// Every fault met, when explaining.
+    pub faults: RefCell<Vec<RunError>>,
     /// Where going on needs a computed value, when explaining.
     pub unknown: RefCell<Vec<Unknown>>,
     pub layout: Layout,
@@ -113,6 +118,8 @@ impl<'r> State<'r> {
             scan,
             explain: false,
             planned: RefCell::default(),
+            guesses: Cell::new(false),
+            faults: RefCell::default(),
             unknown: RefCell::default(),
             layout: Layout::new(program),
             dependence,

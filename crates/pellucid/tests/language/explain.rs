@@ -94,3 +94,31 @@ fn many_places_are_kept_at_once() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn all_mistakes_that_need_no_values_are_told_together_and_before_anything_happens() -> Result<()> {
+    let model = model();
+    let called = std::rc::Rc::new(std::cell::Cell::new(0));
+    let trace = model.trace();
+    let prompt = trace.invoke([1, 2, 3]);
+    let hidden = prompt.resid_post(0);
+    let counter = called.clone();
+    hidden.apply(move |_| {
+        counter.set(counter.get() + 1);
+        Ok(None)
+    });
+    hidden.set((.., 9), 0.0);
+    let first = line!() - 1;
+    let wrong = prompt.mlp_out(1).op("matmul", [(&hidden).into()]);
+    let second = line!() - 1;
+    let _ = (&wrong + 1.0).save();
+    prompt.set_output("lm_head", &prompt.logits().at((.., 7)));
+    let third = line!() - 1;
+    let error = trace.run().expect_err("three mistakes").to_string();
+    for line in [first, second, third] {
+        assert!(error.contains(&format!("explain.rs:{line}: ")), "{error}");
+    }
+    assert_eq!(error.lines().count(), 3, "{error}");
+    assert_eq!(called.get(), 0);
+    Ok(())
+}

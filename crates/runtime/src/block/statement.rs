@@ -57,18 +57,26 @@ fn needs_values(name: &str) -> bool {
         name,
         "item"
             | "tolist"
-            | "int"
-            | "float"
-            | "bool"
+            | "builtins.int"
+            | "builtins.float"
+            | "builtins.bool"
+            | "builtins.any"
+            | "builtins.all"
             | "str"
-            | "complex"
             | "format"
+            | "str.format"
             | "contains"
             | "nonzero"
+            | "argwhere"
             | "unique"
+            | "bincount"
             | "masked_select"
             | "equal"
             | "allclose"
+            | "is_nonzero"
+            | "range"
+            | "sorted"
+            | "list.sort"
     )
 }
 
@@ -126,7 +134,7 @@ impl Block<'_> {
                 return Ok(false);
             }
             self.state.needs_value(Some(node), "depends on a computed value: what follows is not counted");
-            self.state.cut_short.set(true);
+            self.give_up(node);
             return Ok(true);
         }
         self.wanted.borrow_mut().extend(tensors);
