@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use pellucid_tensor::Tensor;
 use rustc_hash::FxHashMap;
@@ -43,6 +43,19 @@ impl<'a> LayerFuture<'a> {
         match output {
             Ok(value) => LayerFuture { state: State::Built(value) },
             Err(error) => LayerFuture::boxed(std::future::ready(Err(pass.locate(module, error)))),
+        }
+    }
+
+    /// The output of a module that has to wait only where somebody looks inside, which nobody does. An error gets the
+    /// module's path.
+    pub fn at_once(
+        pass: &Forward<'_>,
+        module: ModuleId,
+        output: impl Future<Output = Result<Value>>,
+    ) -> LayerFuture<'a> {
+        match std::pin::pin!(output).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => LayerFuture::built(pass, module, output),
+            Poll::Pending => unreachable!("nothing to wait for where nobody looks"),
         }
     }
 
@@ -96,11 +109,16 @@ pub trait Hooks {
     /// At a module's output, which may be changed.
     fn poll_exit(&self, module: ModuleId, output: &mut Value) -> Poll<Result<()>>;
 
-    /// Whether a value inside a module, such as its attention pattern, is looked at.
-    fn wants(&self, module: ModuleId, point: &str) -> bool;
+    /// Whether any operation inside a module is looked at. It can be, only where the module itself is.
+    fn watches(&self, module: ModuleId) -> bool {
+        self.reach(module) == Reach::Here
+    }
 
-    /// At a value inside a module.
-    fn poll_inner(&self, module: ModuleId, point: &str, value: &mut Value) -> Poll<Result<()>>;
+    /// Whether an operation inside a module, by its label, is looked at.
+    fn wants(&self, module: ModuleId, label: &'static str) -> bool;
+
+    /// At the result of an operation inside a module, which may be changed.
+    fn poll_inner(&self, module: ModuleId, label: &'static str, value: &mut Value) -> Poll<Result<()>>;
 }
 
 /// No interventions.
@@ -117,10 +135,13 @@ impl Hooks for NoHooks {
     fn poll_exit(&self, _: ModuleId, _: &mut Value) -> Poll<Result<()>> {
         Poll::Ready(Ok(()))
     }
-    fn wants(&self, _: ModuleId, _: &str) -> bool {
+    fn watches(&self, _: ModuleId) -> bool {
         false
     }
-    fn poll_inner(&self, _: ModuleId, _: &str, _: &mut Value) -> Poll<Result<()>> {
+    fn wants(&self, _: ModuleId, _: &'static str) -> bool {
+        false
+    }
+    fn poll_inner(&self, _: ModuleId, _: &'static str, _: &mut Value) -> Poll<Result<()>> {
         Poll::Ready(Ok(()))
     }
 }
@@ -198,27 +219,6 @@ impl<'a> Forward<'a> {
         };
         poll_fn(|_| self.hooks.poll_exit(id, &mut output)).await?;
         Ok(output)
-    }
-
-    /// Announces a value inside a module.
-    ///
-    /// # Errors
-    /// Whatever the hooks return.
-    pub async fn inner(&self, module: ModuleId, point: &str, tensor: Tensor) -> Result<Tensor> {
-        if !self.hooks.wants(module, point) {
-            return Ok(tensor);
-        }
-        let mut value = Value::tensor(tensor);
-        poll_fn(|_| self.hooks.poll_inner(module, point, &mut value)).await?;
-        match value {
-            Value::Tensor(var) => Ok(var.get()?),
-            other => Err(NnError::Argument {
-                module: self.model.tree().node(module).path.clone(),
-                argument: "value",
-                expected: "a tensor",
-                got: other.kind(),
-            }),
-        }
     }
 
     /// Runs a module that nobody looks at, or gives out what it gave before on the same nodes.

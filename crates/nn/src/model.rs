@@ -7,6 +7,7 @@ use pellucid_tensor::{Engine, Tensor};
 
 use crate::error::{NnError, Result};
 use crate::forward::{Forward, LayerFuture, NoHooks};
+use crate::ops::OpPlace;
 use crate::tree::{ModuleId, ModuleTree};
 use crate::value::{Args, KvCache, Value};
 use crate::weights::Parameter;
@@ -18,6 +19,16 @@ pub trait Layer: Send + Sync {
 
     /// Builds what the module computes from its arguments.
     fn forward<'a>(&'a self, pass: &'a Forward<'a>, args: Args) -> LayerFuture<'a>;
+
+    /// The operations that it announces, in the order of its forward code.
+    fn ops(&self) -> Vec<OpPlace> {
+        Vec::new()
+    }
+
+    /// Names of the options that a program can give a forward pass, such as `labels`; a model's root has some.
+    fn options(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// What stays the same over all passes of a model: sizes, in the field's terms.
@@ -63,6 +74,8 @@ pub struct Model {
     layers: Vec<Option<Arc<dyn Layer>>>,
     /// By module: whether a trace remembers what it gave.
     remembered: Vec<bool>,
+    /// By module: the operations it announces.
+    ops: Vec<Vec<OpPlace>>,
     skeleton: Skeleton,
 }
 
@@ -93,7 +106,8 @@ impl Model {
                 around = tree.node(id).parent;
             }
         }
-        Model { engine, tree, layers: by_module, remembered, skeleton }
+        let ops = by_module.iter().map(|layer| layer.as_ref().map_or_else(Vec::new, |l| l.ops())).collect();
+        Model { engine, tree, layers: by_module, remembered, ops, skeleton }
     }
 
     /// Owner of the model's tensors.
@@ -118,6 +132,24 @@ impl Model {
     #[must_use]
     pub fn layer(&self, id: ModuleId) -> Option<&Arc<dyn Layer>> {
         self.layers.get(id.0 as usize)?.as_ref()
+    }
+
+    /// The operations inside a module that can be read and replaced, in the order of its forward code.
+    #[must_use]
+    pub fn ops(&self, id: ModuleId) -> &[OpPlace] {
+        self.ops.get(id.0 as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// The operation inside a module that goes by a label or by a name such as `query`.
+    #[must_use]
+    pub fn op(&self, id: ModuleId, name: &str) -> Option<&OpPlace> {
+        self.ops(id).iter().find(|op| op.is_called(name))
+    }
+
+    /// Names of the options that a program can give a forward pass.
+    #[must_use]
+    pub fn options(&self) -> &'static [&'static str] {
+        self.layer(self.tree.root()).map_or(&[], |root| root.options())
     }
 
     /// Whether a trace remembers what the module gave: a block, or a part of one that has modules inside.

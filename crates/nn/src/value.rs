@@ -61,7 +61,7 @@ pub struct Record {
 impl Record {
     /// A record value.
     #[must_use]
-    pub fn value<const N: usize>(type_name: &'static str, fields: [(&str, Value); N]) -> Value {
+    pub fn value<'n>(type_name: &'static str, fields: impl IntoIterator<Item = (&'n str, Value)>) -> Value {
         let fields = fields.into_iter().map(|(name, value)| (Rc::from(name), value)).collect();
         Value::Record(Rc::new(Record { type_name, fields: RefCell::new(fields) }))
     }
@@ -297,6 +297,14 @@ impl Args {
     pub fn with_all<const N: usize>(mut self, named: [(&'static str, Value); N]) -> Args {
         self.named.extend(named);
         self
+    }
+
+    /// Gives a named argument another value, or adds it.
+    pub fn set(&mut self, name: &'static str, value: Value) {
+        match self.named.iter_mut().find(|(n, _)| *n == name) {
+            Some(slot) => slot.1 = value,
+            None => self.named.push((name, value)),
+        }
     }
 
     /// The argument at a position or of a name; `None` if absent.

@@ -88,10 +88,17 @@ impl Environment for ModelEnvironment<'_> {
         let Some(model) = self.model(model) else { return false };
         let tree = model.tree();
         match (&place.point, tree.find(&place.module)) {
-            (_, None) | (Point::Op(_), _) => false,
-            (Point::Pattern, Some(id)) => tree.node(id).name == model.skeleton().attention,
+            (_, None) => false,
+            (Point::Op(label), Some(id)) => model.op(id, label).is_some(),
+            (Point::Pattern, Some(id)) => model.op(id, "pattern").is_some(),
             (_, Some(id)) => model.layer(id).is_some(),
         }
+    }
+
+    fn similar_places(&self, model: u32, place: &Place) -> Vec<String> {
+        let ops = self.model(model).and_then(|m| Some(m.ops(m.tree().find(&place.module)?)));
+        let names = ops.unwrap_or_default().iter().flat_map(|op| op.alias.into_iter().chain([op.label]));
+        names.map(str::to_owned).collect()
     }
 
     fn forward_order(&self, model: u32, place: &Place) -> Option<u64> {
@@ -107,7 +114,12 @@ impl Environment for ModelEnvironment<'_> {
         match place.point {
             Point::Input | Point::Inputs => Some(enter),
             Point::Output => Some(exit),
-            // Inside an attention module the order of its parts differs between families.
+            Point::Op(ref label) if model.tree().node(id).children.is_empty() => {
+                let at = model.ops(id).iter().position(|op| op.is_called(label))? as u64;
+                // Between its input and its output.
+                Some((enter + 1 + at).min(exit))
+            }
+            // Where modules lie inside, operations come before, between and after them.
             Point::Pattern | Point::Op(_) => None,
         }
     }

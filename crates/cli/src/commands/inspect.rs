@@ -31,6 +31,19 @@ struct Module {
     parameters: Vec<Parameter>,
     /// Of this module and all inside.
     n_parameters: usize,
+    /// Operations inside the module that can be read and replaced.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    operations: Vec<Operation>,
+}
+
+#[derive(Serialize)]
+struct Operation {
+    label: &'static str,
+    /// The name that the same value has in every family.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'static str>,
+    shape: String,
+    what: &'static str,
 }
 
 #[derive(Serialize)]
@@ -81,7 +94,7 @@ pub(crate) fn run(args: &InspectArgs, printer: &Printer<'_>) -> Result<(), CliEr
     let modules: Vec<Module> = tree
         .iter()
         .filter(|(_, n)| within(&n.path))
-        .map(|(_, node)| Module {
+        .map(|(id, node)| Module {
             path: node.path.clone(),
             type_name: node.type_name,
             output: shapes.get(&node.path).cloned(),
@@ -95,6 +108,12 @@ pub(crate) fn run(args: &InspectArgs, printer: &Printer<'_>) -> Result<(), CliEr
                 })
                 .collect(),
             n_parameters: count(&node.path),
+            operations: model
+                .network()
+                .ops(id)
+                .iter()
+                .map(|op| Operation { label: op.label, name: op.alias, shape: op.shape(), what: op.what })
+                .collect(),
         })
         .collect();
     let s = model.sizes();
@@ -114,7 +133,13 @@ pub(crate) fn run(args: &InspectArgs, printer: &Printer<'_>) -> Result<(), CliEr
         sizes,
         modules,
     };
-    let text = render(&data, &tree.node(root).path, printer.width());
+    let mut text = render(&data, &tree.node(root).path, printer.width());
+    // One module was asked for: what lies inside it is of interest.
+    if args.module.is_some()
+        && let Some(asked) = data.modules.first()
+    {
+        text.push_str(&operations(asked, printer.width()));
+    }
     printer.plain("inspect", &data, &text)
 }
 
@@ -144,9 +169,29 @@ fn render(data: &Inspected, base: &str, width: usize) -> String {
             [format!("{}{name}", "  ".repeat(depth(&m.path))), m.type_name.to_owned(), what]
         })
         .collect();
+    out.push_str(&columns(&rows, width));
+    out
+}
+
+/// The operations inside a module, with the names they go by.
+fn operations(module: &Module, width: usize) -> String {
+    if module.operations.is_empty() {
+        return String::new();
+    }
+    let row = |op: &Operation| {
+        let name = op.name.map(|name| format!(", {name}")).unwrap_or_default();
+        [format!("  {}{name}", op.label), op.shape.clone(), op.what.to_owned()]
+    };
+    let rows: Vec<[String; 3]> = module.operations.iter().map(row).collect();
+    format!("\noperations of {}\n{}", module.type_name, columns(&rows, width))
+}
+
+/// Rows under each other, cut to the width.
+fn columns(rows: &[[String; 3]], width: usize) -> String {
+    let mut out = String::new();
     let column = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
     let (first, second) = (column(0), column(1));
-    for [name, kind, what] in &rows {
+    for [name, kind, what] in rows {
         let line = format!("{name:first$}  {kind:second$}  {what}");
         let line = line.trim_end();
         let cut: String = if line.chars().count() > width {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use pellucid_nn::layers::{Embedding, Linear};
-use pellucid_nn::{Args, Forward, Layer, ModuleId, Record, Result, TreeBuilder, Value, Var, layer};
-use pellucid_tensor::DType;
+use pellucid_nn::{
+    Args, Forward, Layer, LayerFuture, ModuleId, OpPlace, Ops, Record, Result, TreeBuilder, Value,
+};
+use pellucid_tensor::{DType, Reduction, Tensor};
 
-use super::inputs::refuse;
+use super::inputs::{argument, refuse};
 use super::outputs::{field, tensor};
 
 /// How the reference's root calls its body, and what it returns.
@@ -41,7 +43,31 @@ pub(super) struct CausalLm {
     finish: Finish,
 }
 
-layer!(CausalLm);
+/// Options of every forward pass.
+const OPTIONS: &[&str] =
+    &["labels", "output_attentions", "output_hidden_states", "position_ids", "logits_to_keep"];
+
+impl Layer for CausalLm {
+    fn module(&self) -> ModuleId {
+        self.module
+    }
+
+    fn forward<'a>(&'a self, pass: &'a Forward<'a>, args: Args) -> LayerFuture<'a> {
+        LayerFuture::running(pass, self.module, async move || self.run(pass, args).await)
+    }
+
+    fn ops(&self) -> Vec<OpPlace> {
+        const HIDDEN: &[&str] = &["batch", "seq", "d_model"];
+        let kept = OpPlace::new("slice_0", "the hidden states that are unembedded", HIDDEN);
+        let mut places = if self.signature.keeps { vec![kept] } else { Vec::new() };
+        places.extend(self.finish.places());
+        places
+    }
+
+    fn options(&self) -> &'static [&'static str] {
+        if self.signature.keeps { OPTIONS } else { &OPTIONS[..OPTIONS.len() - 1] }
+    }
+}
 
 impl CausalLm {
     /// Makes the root of the tree: `head` is the unembedding's name, `bias` whether it has one; its weight is the
@@ -67,6 +93,7 @@ impl CausalLm {
 
     async fn run(&self, pass: &Forward<'_>, args: Args) -> Result<Value> {
         refuse(&args)?;
+        let ops = Ops::of(pass, self.module);
         let ids = args.get(0, "input_ids");
         let mut inner = if self.signature.positional_ids {
             Args::default().and(ids)
@@ -82,18 +109,45 @@ impl CausalLm {
         }
         let body = pass.call(&*self.body, inner).await?;
         let mut hidden = tensor(&field(&body, "last_hidden_state"))?;
-        if let (true, Value::Int(n @ 1..)) = (self.signature.keeps, args.get(usize::MAX, "logits_to_keep")) {
-            let seq = hidden.get()?.dims()[1];
-            let n = seq.min(n as usize);
-            hidden = hidden.narrow(1, seq - n, n)?;
+        let dtype = hidden.get()?.dtype();
+        if self.signature.keeps {
+            if let Value::Int(n @ 1..) = args.get(usize::MAX, "logits_to_keep") {
+                let seq = hidden.get()?.dims()[1];
+                let n = seq.min(n as usize);
+                hidden = hidden.narrow(1, seq - n, n)?;
+            }
+            hidden = ops.var("slice_0", hidden).await?;
         }
         let logits = pass.call(&*self.head, Args::one(&hidden)).await?;
-        let logits = self.finish.apply(&logits)?;
-        Ok(Record::value(
-            self.signature.output,
-            [("logits", logits), ("past_key_values", field(&body, "past_key_values"))],
-        ))
+        let logits = self.finish.apply(ops, logits).await?;
+        let mut fields = Vec::with_capacity(4);
+        if let Some(labels) = args.optional_var(usize::MAX, "labels")? {
+            let loss = loss(&tensor(&logits)?.get()?, &labels.get()?)?;
+            let loss = if matches!(self.finish, Finish::Single) { loss.cast(dtype) } else { loss };
+            fields.push(("loss", Value::tensor(loss)));
+        }
+        fields.extend([("logits", logits), ("past_key_values", field(&body, "past_key_values"))]);
+        for name in ["hidden_states", "attentions"] {
+            match field(&body, name) {
+                Value::None => {}
+                given => fields.push((name, given)),
+            }
+        }
+        Ok(Record::value(self.signature.output, fields))
     }
+}
+
+/// The mean cross entropy of each position's logits `[batch, seq, d_vocab]` with the next position's label
+/// `[batch, seq]`, in single precision; labels of -100 do not count.
+fn loss(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    if labels.dims() != &logits.dims()[..2] || labels.dtype().is_float() {
+        let expected = "a token id for each of the logits, of shape [batch, seq]";
+        return Err(argument("labels", expected, &Value::tensor(labels.clone())));
+    }
+    let (d_vocab, n) = (logits.dims()[2] as i64, logits.dims()[1].saturating_sub(1));
+    let scores = logits.narrow(1, 0, n)?.cast(DType::F32).reshape(&[-1, d_vocab])?;
+    let next = labels.narrow(1, (labels.dims()[1] - n) as i64, n)?.reshape(&[-1])?;
+    Ok(scores.cross_entropy(&next, -100, Reduction::Mean)?)
 }
 
 /// Whether the unembedding is the embedding.
@@ -101,16 +155,38 @@ impl CausalLm {
 pub(super) struct Tied(pub(super) bool);
 
 impl Finish {
-    fn apply(self, logits: &Value) -> Result<Value> {
-        let x = match self {
-            Finish::Plain => return Ok(logits.clone()),
-            _ => tensor(logits)?.get()?,
+    async fn apply(self, ops: Ops<'_>, logits: Value) -> Result<Value> {
+        let given = match logits {
+            Value::Tensor(var) => var,
+            // Whatever was put in place of the unembedding's output goes out as it is.
+            other if matches!(self, Finish::Plain) => return Ok(other),
+            other => tensor(&other)?,
         };
-        match self {
-            Finish::SoftCap(cap) => Ok(Value::Tensor(Var::new(x.div_scalar(cap)?.tanh()?.mul_scalar(cap)?))),
+        Ok(Value::Tensor(match self {
+            Finish::Plain => ops.var("logits", given).await?,
+            Finish::SoftCap(cap) => {
+                let x = ops.tensor("div_0", given.get()?.div_scalar(cap)?).await?;
+                let x = ops.tensor("tanh_0", x.tanh()?).await?;
+                ops.fresh("mul_0", x.mul_scalar(cap)?).await?
+            }
             // Without a conversion the output stays its module's storage.
-            _ if x.dtype() == DType::F32 => Ok(logits.clone()),
-            _ => Ok(Value::tensor(x.cast(DType::F32))),
+            Finish::Single if given.get()?.dtype() == DType::F32 => ops.var("to_0", given).await?,
+            Finish::Single => ops.fresh("to_0", given.get()?.cast(DType::F32)).await?,
+        }))
+    }
+
+    fn places(self) -> Vec<OpPlace> {
+        const LOGITS: &[&str] = &["batch", "seq", "d_vocab"];
+        match self {
+            Finish::Plain => vec![OpPlace::new("logits", "the logits", LOGITS)],
+            Finish::Single => {
+                vec![OpPlace::new("to_0", "the logits, in single precision", LOGITS).named("logits")]
+            }
+            Finish::SoftCap(_) => vec![
+                OpPlace::new("div_0", "the unembedding's output over the cap", LOGITS),
+                OpPlace::new("tanh_0", "its hyperbolic tangents", LOGITS),
+                OpPlace::new("mul_0", "the logits, capped", LOGITS).named("logits"),
+            ],
         }
     }
 }

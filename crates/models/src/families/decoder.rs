@@ -4,18 +4,19 @@
 use std::sync::Arc;
 
 use pellucid_nn::layers::{
-    Activation, ActivationKind, AttentionCore, Embedding, Heads, Linear, RmsNorm, RotaryAngles,
-    RotaryEmbedding,
+    Activation, ActivationKind, AttentionArgs, AttentionCore, Embedding, Heads, Linear, RmsNorm,
+    RotaryAngles, RotaryEmbedding,
 };
 use pellucid_nn::{
-    Args, Forward, Layer, Model, ModuleId, Record, Result, Skeleton, TreeBuilder, Value, Var, WeightSource,
-    layer,
+    Args, Forward, Layer, Model, ModuleId, OpPlace, Ops, Record, Result, Skeleton, TreeBuilder, Value,
+    WeightSource, layer,
 };
 use pellucid_tensor::{Attention, Engine, RotaryPairs, Scalar};
 
 use super::causal::{CausalLm, Finish, Signature, Tied};
-use super::inputs::{Inputs, mask};
-use super::outputs::{first, tensor};
+use super::inputs::{Inputs, flag, mask};
+use super::outputs::{Collected, first, item, tensor};
+use super::places;
 
 /// The reference's class names.
 pub(super) struct Names {
@@ -114,9 +115,10 @@ impl Body {
             let x = hidden.get()?;
             // The reference rounds the factor to the activations' type.
             let factor = x.engine().full(&[], Scalar::from(scale), x.dtype());
-            hidden = Var::new(x.mul(&factor)?);
+            hidden = Ops::of(pass, self.module).fresh("mul_0", x.mul(&factor)?).await?;
         }
 
+        let mut collected = Collected::new(&inputs);
         let mut shared = Args::default();
         if self.gemma {
             shared = shared.with("position_embeddings", embeddings.clone());
@@ -125,7 +127,7 @@ impl Body {
             .with("attention_mask", inputs.mask)
             .with("position_ids", Value::Tensor(inputs.position_ids))
             .with("past_key_value", Value::Cache(inputs.cache.clone()))
-            .with("output_attentions", Value::Bool(false))
+            .with("output_attentions", Value::Bool(inputs.attentions))
             .with("use_cache", Value::Bool(true))
             .with("cache_position", Value::Tensor(inputs.cache_position));
         shared = if self.gemma {
@@ -134,15 +136,22 @@ impl Body {
             shared.with("position_embeddings", embeddings)
         };
         for block in &self.layers {
+            collected.before(&hidden);
             let mut block_args = shared.clone();
             block_args.positional.push(Value::Tensor(hidden));
-            hidden = first(&pass.call(&**block, block_args).await?)?;
+            let output = pass.call(&**block, block_args).await?;
+            hidden = first(&output)?;
+            collected.after(&output, 1);
         }
         let last = pass.call(&*self.norm, Args::one(&hidden)).await?;
-        Ok(Record::value(
-            "BaseModelOutputWithPast",
-            [("last_hidden_state", last), ("past_key_values", Value::Cache(inputs.cache))],
-        ))
+        Ok(Record::value("BaseModelOutputWithPast", collected.fields(last, Value::Cache(inputs.cache))))
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        match self.embedding_scale {
+            Some(_) => places::embedded("mul_0", "the embeddings, scaled by the root of the width"),
+            None => Vec::new(),
+        }
     }
 }
 
@@ -153,17 +162,27 @@ impl Block {
         let mut attention_args = Args::default().with("hidden_states", normed);
         let own = ["hidden_states", "last_cache_position"];
         attention_args.named.extend(args.named.iter().filter(|(name, _)| !own.contains(name)).cloned());
-        let mut mixed = first(&pass.call(&*self.self_attn, attention_args).await?)?;
+        let attended = pass.call(&*self.self_attn, attention_args).await?;
+        let mut mixed = first(&attended)?;
         if let Some(norm) = &self.after_attention {
             mixed = tensor(&pass.call(&**norm, Args::one(&mixed)).await?)?;
         }
-        let residual = Var::new(residual.get()?.add(&mixed.get()?)?);
+        let ops = Ops::of(pass, self.module);
+        let residual = ops.fresh("add_0", residual.get()?.add(&mixed.get()?)?).await?;
         let normed = tensor(&pass.call(&*self.before_mlp, Args::one(&residual)).await?)?;
         let mut fed = tensor(&pass.call(&*self.mlp, Args::one(&normed)).await?)?;
         if let Some(norm) = &self.after_mlp {
             fed = tensor(&pass.call(&**norm, Args::one(&fed)).await?)?;
         }
-        Ok(Value::tuple([Value::tensor(residual.get()?.add(&fed.get()?)?)]))
+        let out = Value::Tensor(ops.fresh("add_1", residual.get()?.add(&fed.get()?)?).await?);
+        Ok(match item(&attended, 1) {
+            Value::None => Value::tuple([out]),
+            pattern => Value::tuple([out, pattern]),
+        })
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        places::sequential()
     }
 }
 
@@ -173,26 +192,48 @@ impl SelfAttention {
         let q = tensor(&pass.call(&*self.q_proj, Args::one(&hidden)).await?)?;
         let k = tensor(&pass.call(&*self.k_proj, Args::one(&hidden)).await?)?;
         let v = tensor(&pass.call(&*self.v_proj, Args::one(&hidden)).await?)?;
+        let ops = Ops::of(pass, self.module);
+        let q = ops.tensor("transpose_0", self.heads.split(&q.get()?)?).await?;
+        let k = ops.tensor("transpose_1", self.kv_heads.split(&k.get()?)?).await?;
+        let v = ops.tensor("transpose_2", self.kv_heads.split(&v.get()?)?).await?;
         let (cos, sin) = RotaryAngles::halves(&args.get(usize::MAX, "position_embeddings"))?;
-        let q = self.heads.split(&q.get()?)?.rotary(&cos, &sin, RotaryPairs::Halves)?;
-        let k = self.kv_heads.split(&k.get()?)?.rotary(&cos, &sin, RotaryPairs::Halves)?;
-        let v = self.kv_heads.split(&v.get()?)?;
-        let cache = args.cache("past_key_value");
-        let mixed = self.core.attend(pass, (&q, &k, &v), mask(&args)?.as_ref(), cache.as_deref()).await?;
-        let merged = Var::new(Heads::merge(&mixed)?);
-        let output = pass.call(&*self.o_proj, Args::one(&merged)).await?;
-        Ok(Value::tuple([output, Value::None]))
+        let q = ops.tensor("rotary_0", q.rotary(&cos, &sin, RotaryPairs::Halves)?).await?;
+        let k = ops.tensor("rotary_1", k.rotary(&cos, &sin, RotaryPairs::Halves)?).await?;
+        let (cache, mask) = (args.cache("past_key_value"), mask(&args)?);
+        let pattern = flag(&args, "output_attentions")?;
+        let core_args = AttentionArgs { mask: mask.as_ref(), cache: cache.as_deref(), pattern };
+        let attended = self.core.attend(pass, ops, (q, k, v), core_args).await?;
+        let output = pass.call(&*self.o_proj, Args::one(&attended.merged)).await?;
+        Ok(Value::tuple([output, attended.pattern.map_or(Value::None, Value::tensor)]))
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        self.core.places(&places::rotated())
     }
 }
 
 impl Mlp {
     async fn run(&self, pass: &Forward<'_>, args: Args) -> Result<Value> {
         let hidden = args.var(0, "x")?;
+        let ops = Ops::of(pass, self.module);
         let gate = tensor(&pass.call(&*self.gate_proj, Args::one(&hidden)).await?)?;
+        let gate = ops.var("gate_proj_0", gate).await?;
         let gate = tensor(&pass.call(&*self.act_fn, Args::one(&gate)).await?)?;
+        let gate = ops.var("act_fn_0", gate).await?;
         let up = tensor(&pass.call(&*self.up_proj, Args::one(&hidden)).await?)?;
-        let gated = Var::new(gate.get()?.mul(&up.get()?)?);
+        let up = ops.var("up_proj_0", up).await?;
+        let gated = ops.fresh("mul_0", gate.get()?.mul(&up.get()?)?).await?;
         pass.call(&*self.down_proj, Args::one(&gated)).await
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        const MLP: &[&str] = &["batch", "seq", "d_mlp"];
+        vec![
+            OpPlace::new("gate_proj_0", "what the activation is called with", MLP).named("pre"),
+            OpPlace::new("act_fn_0", "the activations, which gate", MLP),
+            OpPlace::new("up_proj_0", "what is gated", MLP),
+            OpPlace::new("mul_0", "the product of both", MLP).named("post"),
+        ]
     }
 }
 
@@ -280,7 +321,7 @@ impl Decoder {
             window: self.window.filter(|_| !self.gemma || layer.is_multiple_of(2)),
             softcap: self.softcap.map(|cap| cap as f32),
         };
-        let core = AttentionCore { module, layer, spec, dropout: None };
+        let core = AttentionCore { layer, spec, dropout: None };
         Ok(b.register(SelfAttention { module, q_proj, k_proj, v_proj, o_proj, heads, kv_heads, core }))
     }
 

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use pellucid_nn::layers::{
-    Activation, ActivationKind, AttentionCore, Conv1D, Dropout, Embedding, Heads, LayerNorm,
+    Activation, ActivationKind, AttentionArgs, AttentionCore, Conv1D, Dropout, Embedding, Heads, LayerNorm,
+    PER_HEAD,
 };
 use pellucid_nn::{
-    Args, Forward, Layer, Model, ModuleId, Record, Skeleton, TreeBuilder, Value, Var, WeightSource, layer,
+    Args, Forward, Layer, Model, ModuleId, OpPlace, Ops, Record, Skeleton, TreeBuilder, Value, WeightSource,
+    layer,
 };
 use pellucid_tensor::{Attention, Engine};
 
 use super::causal::{CausalLm, Finish, Signature, Tied};
-use super::inputs::{Inputs, mask};
-use super::outputs::{first, item, tensor};
+use super::inputs::{Inputs, flag, mask};
+use super::outputs::{Collected, first, item, tensor};
+use super::places;
 use crate::config::Config;
 use crate::error::Result;
 
@@ -61,8 +64,10 @@ impl Body {
         let embedded = pass.call(&*self.wte, Args::one(&inputs.ids)).await?;
         let placed = pass.call(&*self.wpe, Args::one(&inputs.position_ids)).await?;
         let sum = tensor(&embedded)?.get()?.add(&tensor(&placed)?.get()?)?;
-        let mut hidden = tensor(&pass.call(&*self.drop, Args::one(&Var::new(sum))).await?)?;
+        let sum = Ops::of(pass, self.module).fresh("add_0", sum).await?;
+        let mut hidden = tensor(&pass.call(&*self.drop, Args::one(&sum)).await?)?;
 
+        let mut collected = Collected::new(&inputs);
         let mut presents = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
             let block_args = Args::one(&hidden).with_all([
@@ -72,33 +77,47 @@ impl Body {
                 ("encoder_hidden_states", Value::None),
                 ("encoder_attention_mask", Value::None),
                 ("use_cache", Value::Bool(true)),
-                ("output_attentions", Value::Bool(false)),
+                ("output_attentions", Value::Bool(inputs.attentions)),
             ]);
+            collected.before(&hidden);
             let output = pass.call(&**block, block_args).await?;
             hidden = first(&output)?;
+            collected.after(&output, 2);
             presents.push(item(&output, 1));
         }
         let last = pass.call(&*self.ln_f, Args::one(&hidden)).await?;
         Ok(Record::value(
             "BaseModelOutputWithPastAndCrossAttentions",
-            [("last_hidden_state", last), ("past_key_values", Value::tuple(presents))],
+            collected.fields(last, Value::tuple(presents)),
         ))
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        places::embedded("add_0", "the embeddings of tokens and positions, added")
     }
 }
 
 impl Block {
     async fn run(&self, pass: &Forward<'_>, args: Args) -> NnResult<Value> {
+        let ops = Ops::of(pass, self.module);
         let residual = args.var(0, "hidden_states")?;
         let normed = tensor(&pass.call(&*self.ln_1, Args::one(&residual)).await?)?;
         let mut attn_args = Args::one(&normed);
         let foreign = ["hidden_states", "encoder_hidden_states", "encoder_attention_mask"];
         attn_args.named.extend(args.named.iter().filter(|(name, _)| !foreign.contains(name)).cloned());
         let attended = pass.call(&*self.attn, attn_args).await?;
-        let hidden = Var::new(first(&attended)?.get()?.add(&residual.get()?)?);
+        let hidden = ops.fresh("add_0", first(&attended)?.get()?.add(&residual.get()?)?).await?;
         let normed = tensor(&pass.call(&*self.ln_2, Args::one(&hidden)).await?)?;
         let fed = tensor(&pass.call(&*self.mlp, Args::one(&normed)).await?)?;
-        let out = hidden.get()?.add(&fed.get()?)?;
-        Ok(Value::tuple([Value::tensor(out), item(&attended, 1)]))
+        let out = Value::Tensor(ops.fresh("add_1", hidden.get()?.add(&fed.get()?)?).await?);
+        Ok(match item(&attended, 2) {
+            Value::None => Value::tuple([out, item(&attended, 1)]),
+            pattern => Value::tuple([out, item(&attended, 1), pattern]),
+        })
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        places::sequential()
     }
 }
 
@@ -107,29 +126,59 @@ impl SelfAttention {
         let hidden = args.var(0, "hidden_states")?;
         let cache = args.cache("layer_past");
         let qkv = tensor(&pass.call(&*self.c_attn, Args::one(&hidden)).await?)?;
+        let ops = Ops::of(pass, self.module);
         let width = self.heads.n * self.heads.d_head;
         let qkv = qkv.get()?;
-        let head = |i: usize| self.heads.split(&qkv.narrow(-1, (i * width) as i64, width)?);
-        let (q, k, v) = (head(0)?, head(1)?, head(2)?);
-        let mixed = self.core.attend(pass, (&q, &k, &v), mask(&args)?.as_ref(), cache.as_deref()).await?;
-        let merged = Var::new(Heads::merge(&mixed)?);
-        let projected = tensor(&pass.call(&*self.c_proj, Args::one(&merged)).await?)?;
+        let part = |i: usize| qkv.narrow(-1, (i * width) as i64, width);
+        let q = ops.tensor("split_0", part(0)?).await?;
+        let k = ops.tensor("split_1", part(1)?).await?;
+        let v = ops.tensor("split_2", part(2)?).await?;
+        let q = ops.tensor("transpose_0", self.heads.split(&q)?).await?;
+        let k = ops.tensor("transpose_1", self.heads.split(&k)?).await?;
+        let v = ops.tensor("transpose_2", self.heads.split(&v)?).await?;
+        let mask = mask(&args)?;
+        let pattern = flag(&args, "output_attentions")?;
+        let core_args = AttentionArgs { mask: mask.as_ref(), cache: cache.as_deref(), pattern };
+        let attended = self.core.attend(pass, ops, (q, k, v), core_args).await?;
+        let projected = tensor(&pass.call(&*self.c_proj, Args::one(&attended.merged)).await?)?;
         let output = pass.call(&*self.resid_dropout, Args::one(&projected)).await?;
         let present = match cache.and_then(|c| c.layer(self.core.layer)) {
             Some((k, v)) => Value::tuple([Value::tensor(k), Value::tensor(v)]),
             None => Value::None,
         };
-        Ok(Value::tuple([output, present]))
+        Ok(match attended.pattern {
+            None => Value::tuple([output, present]),
+            Some(pattern) => Value::tuple([output, present, Value::tensor(pattern)]),
+        })
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        const COLUMNS: &[&str] = &["batch", "seq_q", "d_model"];
+        self.core.places(&[
+            OpPlace::new("split_0", "the queries of all heads side by side", COLUMNS),
+            OpPlace::new("split_1", "the keys of all heads side by side", COLUMNS),
+            OpPlace::new("split_2", "the values of all heads side by side", COLUMNS),
+            OpPlace::new("transpose_0", "each head's queries", PER_HEAD).named("query"),
+            OpPlace::new("transpose_1", "each head's keys", PER_HEAD).named("key"),
+            OpPlace::new("transpose_2", "each head's values", PER_HEAD).named("value"),
+        ])
     }
 }
 
 impl Mlp {
     async fn run(&self, pass: &Forward<'_>, args: Args) -> NnResult<Value> {
         let hidden = args.var(0, "hidden_states")?;
+        let ops = Ops::of(pass, self.module);
         let wide = tensor(&pass.call(&*self.c_fc, Args::one(&hidden)).await?)?;
+        let wide = ops.var("c_fc_0", wide).await?;
         let active = tensor(&pass.call(&*self.act, Args::one(&wide)).await?)?;
+        let active = ops.var("act_0", active).await?;
         let narrow = tensor(&pass.call(&*self.c_proj, Args::one(&active)).await?)?;
         pass.call(&*self.dropout, Args::one(&narrow)).await
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        places::feed_forward("c_fc_0")
     }
 }
 
@@ -163,7 +212,7 @@ impl Shape {
         let dropout = Some(Dropout::build(b, "attn_dropout", self.attn_dropout)?);
         let resid_dropout = Dropout::build(b, "resid_dropout", self.resid_dropout)?;
         let spec = Attention { scale, causal: true, window: None, softcap: None };
-        let core = AttentionCore { module, layer, spec, dropout };
+        let core = AttentionCore { layer, spec, dropout };
         Ok(b.register(SelfAttention { module, c_attn, c_proj, resid_dropout, heads: self.heads, core }))
     }
 

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use pellucid_nn::layers::{
-    Activation, ActivationKind, AttentionCore, Dropout, Embedding, Heads, LayerNorm, Linear, RotaryAngles,
-    RotaryEmbedding,
+    Activation, ActivationKind, AttentionArgs, AttentionCore, Dropout, Embedding, Heads, LayerNorm, Linear,
+    PER_HEAD, RotaryAngles, RotaryEmbedding,
 };
 use pellucid_nn::{
-    Args, Forward, Layer, Model, ModuleId, Record, Skeleton, TreeBuilder, Value, Var, WeightSource, layer,
+    Args, Forward, Layer, Model, ModuleId, OpPlace, Ops, Record, Skeleton, TreeBuilder, Value, Var,
+    WeightSource, layer,
 };
 use pellucid_tensor::{Attention, Engine, RotaryPairs};
 
 use super::causal::{CausalLm, Finish, Signature, Tied};
-use super::inputs::{Inputs, mask};
-use super::outputs::{first, tensor};
+use super::inputs::{Inputs, flag, mask};
+use super::outputs::{Collected, first, item, tensor};
+use super::places;
 use super::rope::{Rope, angles};
 use crate::config::Config;
 use crate::error::Result;
@@ -64,24 +66,29 @@ impl Body {
         let mut hidden = tensor(&pass.call(&*self.emb_dropout, Args::one(&embedded)).await?)?;
         let rotary_args = Args::one(&hidden).and(Value::Tensor(inputs.position_ids.clone()));
         let embeddings = pass.call(&*self.rotary_emb, rotary_args).await?;
+        let mut collected = Collected::new(&inputs);
         for block in &self.layers {
+            collected.before(&hidden);
             let block_args = Args::one(&hidden).with_all([
                 ("attention_mask", inputs.mask.clone()),
                 ("position_ids", Value::Tensor(inputs.position_ids.clone())),
                 ("head_mask", Value::None),
                 ("layer_past", Value::Cache(inputs.cache.clone())),
                 ("use_cache", Value::Bool(true)),
-                ("output_attentions", Value::Bool(false)),
+                ("output_attentions", Value::Bool(inputs.attentions)),
                 ("cache_position", Value::Tensor(inputs.cache_position.clone())),
                 ("position_embeddings", embeddings.clone()),
             ]);
-            hidden = first(&pass.call(&**block, block_args).await?)?;
+            let output = pass.call(&**block, block_args).await?;
+            hidden = first(&output)?;
+            collected.after(&output, 1);
         }
         let last = pass.call(&*self.final_layer_norm, Args::one(&hidden)).await?;
-        Ok(Record::value(
-            "BaseModelOutputWithPast",
-            [("last_hidden_state", last), ("past_key_values", Value::Cache(inputs.cache))],
-        ))
+        Ok(Record::value("BaseModelOutputWithPast", collected.fields(last, Value::Cache(inputs.cache))))
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        Vec::new()
     }
 }
 
@@ -103,16 +110,28 @@ impl Block {
         for name in order {
             attention_args = attention_args.with(name, args.get(usize::MAX, name));
         }
-        let mixed = first(&pass.call(&*self.attention, attention_args).await?)?;
+        let attended = pass.call(&*self.attention, attention_args).await?;
+        let mixed = first(&attended)?;
         let mixed = tensor(&pass.call(&*self.post_attention_dropout, Args::one(&mixed)).await?)?;
-        if self.parallel {
+        let ops = Ops::of(pass, self.module);
+        let out = if self.parallel {
             let fed = self.feed(pass, &residual).await?;
-            let out = fed.get()?.add(&mixed.get()?)?.add(&residual.get()?)?;
-            return Ok(Value::tuple([Value::tensor(out)]));
-        }
-        let residual = Var::new(mixed.get()?.add(&residual.get()?)?);
-        let fed = self.feed(pass, &residual).await?;
-        Ok(Value::tuple([Value::tensor(fed.get()?.add(&residual.get()?)?)]))
+            let both = ops.tensor("add_0", fed.get()?.add(&mixed.get()?)?).await?;
+            both.add(&residual.get()?)?
+        } else {
+            let residual = ops.fresh("add_0", mixed.get()?.add(&residual.get()?)?).await?;
+            let fed = self.feed(pass, &residual).await?;
+            fed.get()?.add(&residual.get()?)?
+        };
+        let out = Value::Tensor(ops.fresh("add_1", out).await?);
+        Ok(match item(&attended, 1) {
+            Value::None => Value::tuple([out]),
+            pattern => Value::tuple([out, pattern]),
+        })
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        if self.parallel { places::parallel() } else { places::sequential() }
     }
 
     /// What the feed-forward adds to the residual stream.
@@ -129,26 +148,50 @@ impl SelfAttention {
         let qkv = tensor(&pass.call(&*self.query_key_value, Args::one(&hidden)).await?)?;
         // Query, key and value of a head lie side by side.
         let d_head = self.heads.d_head;
+        let ops = Ops::of(pass, self.module);
         let each = Heads { d_head: 3 * d_head, ..self.heads }.split(&qkv.get()?)?;
-        let part = |i: usize| -> NnResult<_> { Ok(each.narrow(-1, (i * d_head) as i64, d_head)?) };
-        let (q, k, v) = (part(0)?, part(1)?, part(2)?);
+        let each = ops.tensor("transpose_0", each).await?;
+        let part = |i: usize| each.narrow(-1, (i * d_head) as i64, d_head);
+        let q = ops.tensor("split_0", part(0)?).await?;
+        let k = ops.tensor("split_1", part(1)?).await?;
+        let v = ops.tensor("split_2", part(2)?).await?;
         let (cos, sin) = RotaryAngles::halves(&args.get(usize::MAX, "position_embeddings"))?;
-        let q = q.rotary(&cos, &sin, RotaryPairs::Halves)?;
-        let k = k.rotary(&cos, &sin, RotaryPairs::Halves)?;
-        let cache = args.cache("layer_past");
-        let mixed = self.core.attend(pass, (&q, &k, &v), mask(&args)?.as_ref(), cache.as_deref()).await?;
-        let merged = Var::new(Heads::merge(&mixed)?);
-        let output = pass.call(&*self.dense, Args::one(&merged)).await?;
-        Ok(Value::tuple([output, Value::None]))
+        let q = ops.tensor("rotary_0", q.rotary(&cos, &sin, RotaryPairs::Halves)?).await?;
+        let k = ops.tensor("rotary_1", k.rotary(&cos, &sin, RotaryPairs::Halves)?).await?;
+        let (cache, mask) = (args.cache("layer_past"), mask(&args)?);
+        let pattern = flag(&args, "output_attentions")?;
+        let core_args = AttentionArgs { mask: mask.as_ref(), cache: cache.as_deref(), pattern };
+        let attended = self.core.attend(pass, ops, (q, k, v), core_args).await?;
+        let output = pass.call(&*self.dense, Args::one(&attended.merged)).await?;
+        Ok(Value::tuple([output, attended.pattern.map_or(Value::None, Value::tensor)]))
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        const THREE: &[&str] = &["batch", "n_heads", "seq_q", "3 * d_head"];
+        self.core.places(&[
+            OpPlace::new("transpose_0", "each head's query, key and value side by side", THREE),
+            OpPlace::new("split_0", "each head's queries, before the rotation", PER_HEAD),
+            OpPlace::new("split_1", "each head's keys, before the rotation", PER_HEAD),
+            OpPlace::new("split_2", "each head's values", PER_HEAD).named("value"),
+            OpPlace::new("rotary_0", "each head's queries, rotated", PER_HEAD).named("query"),
+            OpPlace::new("rotary_1", "each head's keys, rotated", PER_HEAD).named("key"),
+        ])
     }
 }
 
 impl Mlp {
     async fn run(&self, pass: &Forward<'_>, args: Args) -> NnResult<Value> {
         let hidden = args.var(0, "hidden_states")?;
+        let ops = Ops::of(pass, self.module);
         let wide = tensor(&pass.call(&*self.dense_h_to_4h, Args::one(&hidden)).await?)?;
+        let wide = ops.var("dense_h_to_4h_0", wide).await?;
         let active = tensor(&pass.call(&*self.act, Args::one(&wide)).await?)?;
+        let active = ops.var("act_0", active).await?;
         pass.call(&*self.dense_4h_to_h, Args::one(&active)).await
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        places::feed_forward("dense_h_to_4h_0")
     }
 }
 
@@ -194,7 +237,7 @@ impl Shape {
         let dense = Linear::build(b, "dense", self.d_model, self.d_model, self.bias)?;
         let scale = 1.0 / (self.heads.d_head as f32).sqrt();
         let spec = Attention { scale, causal: true, window: None, softcap: None };
-        let core = AttentionCore { module, layer, spec, dropout: None };
+        let core = AttentionCore { layer, spec, dropout: None };
         Ok(b.register(SelfAttention { module, query_key_value, dense, heads: self.heads, core }))
     }
 

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use pellucid_nn::layers::{
-    Activation, ActivationKind, AttentionCore, Dropout, Embedding, Heads, LayerNorm, Linear, RotaryAngles,
-    RotaryScaling,
+    Activation, ActivationKind, AttentionArgs, AttentionCore, Dropout, Embedding, Heads, LayerNorm, Linear,
+    RotaryAngles, RotaryScaling,
 };
 use pellucid_nn::{
-    Args, Forward, Layer, Model, ModuleId, Record, Skeleton, TreeBuilder, Value, Var, WeightSource, layer,
+    Args, Forward, Layer, Model, ModuleId, OpPlace, Ops, Record, Skeleton, TreeBuilder, Value, WeightSource,
+    layer,
 };
-use pellucid_tensor::{Attention, DType, Engine, RotaryPairs, Scalar};
+use pellucid_tensor::{Attention, DType, Engine, RotaryPairs, Scalar, Tensor};
 
 use super::causal::{CausalLm, Finish, Signature, Tied};
-use super::inputs::{Inputs, mask};
-use super::outputs::{first, item, tensor};
+use super::inputs::{Inputs, flag, mask};
+use super::outputs::{Collected, first, item, tensor};
+use super::places;
 use crate::config::Config;
 use crate::error::{ModelError, Result};
 
@@ -62,7 +64,9 @@ impl Body {
         let inputs = Inputs::read(&args, Some(self.n_ctx))?;
         let embedded = tensor(&pass.call(&*self.wte, Args::one(&inputs.ids)).await?)?;
         let mut hidden = tensor(&pass.call(&*self.drop, Args::one(&embedded)).await?)?;
+        let mut collected = Collected::new(&inputs);
         for block in &self.blocks {
+            collected.before(&hidden);
             let block_args = Args::default().with_all([
                 ("hidden_states", Value::Tensor(hidden)),
                 ("layer_past", Value::Cache(inputs.cache.clone())),
@@ -70,10 +74,12 @@ impl Body {
                 ("position_ids", Value::Tensor(inputs.position_ids.clone())),
                 ("head_mask", Value::None),
                 ("use_cache", Value::Bool(true)),
-                ("output_attentions", Value::Bool(false)),
+                ("output_attentions", Value::Bool(inputs.attentions)),
                 ("cache_position", Value::Tensor(inputs.cache_position.clone())),
             ]);
-            hidden = first(&pass.call(&**block, block_args).await?)?;
+            let output = pass.call(&**block, block_args).await?;
+            hidden = first(&output)?;
+            collected.after(&output, 2);
         }
         let last = pass.call(&*self.ln_f, Args::one(&hidden)).await?;
         // Without a cache of the caller's, the reference returns keys and values as tuples.
@@ -84,7 +90,11 @@ impl Body {
                 None => Value::None,
             })),
         };
-        Ok(Record::value("BaseModelOutputWithPast", [("last_hidden_state", last), ("past_key_values", past)]))
+        Ok(Record::value("BaseModelOutputWithPast", collected.fields(last, past)))
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        Vec::new()
     }
 }
 
@@ -97,8 +107,17 @@ impl Block {
         args.named.insert(0, ("hidden_states", Value::Tensor(normed.clone())));
         let attended = pass.call(&*self.attn, args).await?;
         let fed = tensor(&pass.call(&*self.mlp, Args::one(&normed)).await?)?;
-        let out = first(&attended)?.get()?.add(&fed.get()?)?.add(&residual.get()?)?;
-        Ok(Value::tuple([Value::tensor(out), item(&attended, 1)]))
+        let ops = Ops::of(pass, self.module);
+        let both = ops.tensor("add_0", first(&attended)?.get()?.add(&fed.get()?)?).await?;
+        let out = Value::Tensor(ops.fresh("add_1", both.add(&residual.get()?)?).await?);
+        Ok(match item(&attended, 2) {
+            Value::None => Value::tuple([out, item(&attended, 1)]),
+            pattern => Value::tuple([out, item(&attended, 1), pattern]),
+        })
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        places::parallel()
     }
 }
 
@@ -112,27 +131,45 @@ impl SelfAttention {
         // Queries and keys are turned and compared in single precision, whatever the model's type.
         let (cos, sin) = self.angles.at(&positions, DType::F32)?;
         let (cos, sin) = (cos.unsqueeze(1)?, sin.unsqueeze(1)?);
-        let turn = |x: &Var| -> NnResult<_> {
-            let heads = self.heads.split(&x.get()?)?.cast(DType::F32);
-            Ok(heads.rotary(&cos, &sin, RotaryPairs::Adjacent)?)
-        };
-        let (q, k, v) = (turn(&q)?, turn(&k)?, self.heads.split(&v.get()?)?);
-        let cache = args.cache("layer_past");
-        let mixed = self.core.attend(pass, (&q, &k, &v), mask(&args)?.as_ref(), cache.as_deref()).await?;
-        let merged = Var::new(Heads::merge(&mixed)?);
-        let projected = tensor(&pass.call(&*self.out_proj, Args::one(&merged)).await?)?;
+        let ops = Ops::of(pass, self.module);
+        let q = ops.tensor("transpose_0", self.heads.split(&q.get()?)?).await?;
+        let k = ops.tensor("transpose_1", self.heads.split(&k.get()?)?).await?;
+        let v = ops.tensor("transpose_2", self.heads.split(&v.get()?)?).await?;
+        let turn = |x: Tensor| x.cast(DType::F32).rotary(&cos, &sin, RotaryPairs::Adjacent);
+        let q = ops.tensor("rotary_0", turn(q)?).await?;
+        let k = ops.tensor("rotary_1", turn(k)?).await?;
+        let (cache, mask) = (args.cache("layer_past"), mask(&args)?);
+        let pattern = flag(&args, "output_attentions")?;
+        let core_args = AttentionArgs { mask: mask.as_ref(), cache: cache.as_deref(), pattern };
+        let attended = self.core.attend(pass, ops, (q, k, v), core_args).await?;
+        let projected = tensor(&pass.call(&*self.out_proj, Args::one(&attended.merged)).await?)?;
         let output = pass.call(&*self.resid_dropout, Args::one(&projected)).await?;
-        Ok(Value::tuple([output, cache.map_or(Value::None, Value::Cache)]))
+        let present = cache.map_or(Value::None, Value::Cache);
+        Ok(match attended.pattern {
+            None => Value::tuple([output, present]),
+            Some(pattern) => Value::tuple([output, present, Value::tensor(pattern)]),
+        })
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        self.core.places(&places::rotated())
     }
 }
 
 impl Mlp {
     async fn run(&self, pass: &Forward<'_>, args: Args) -> NnResult<Value> {
         let hidden = args.var(0, "hidden_states")?;
+        let ops = Ops::of(pass, self.module);
         let wide = tensor(&pass.call(&*self.fc_in, Args::one(&hidden)).await?)?;
+        let wide = ops.var("fc_in_0", wide).await?;
         let active = tensor(&pass.call(&*self.act, Args::one(&wide)).await?)?;
+        let active = ops.var("act_0", active).await?;
         let narrow = tensor(&pass.call(&*self.fc_out, Args::one(&active)).await?)?;
         pass.call(&*self.dropout, Args::one(&narrow)).await
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        places::feed_forward("fc_in_0")
     }
 }
 
@@ -171,7 +208,7 @@ impl Shape {
         let root = Scalar::from((self.heads.d_head as f32).sqrt()).cast(self.angles.precision);
         let scale = 1.0 / root.to_f64() as f32;
         let spec = Attention { scale, causal: true, window: None, softcap: None };
-        let core = AttentionCore { module, layer, spec, dropout: Some(attn_dropout) };
+        let core = AttentionCore { layer, spec, dropout: Some(attn_dropout) };
         let (heads, angles) = (self.heads, self.angles.clone());
         Ok(b.register(SelfAttention {
             module,

@@ -7,16 +7,8 @@ use pellucid_nn::{Args, KvCache, NnError, Result, Value, Var};
 use pellucid_tensor::{DType, Tensor};
 
 /// Arguments that the reference's bodies take and these refuse: computing without them would give other numbers.
-const REFUSED: &[&str] = &[
-    "token_type_ids",
-    "head_mask",
-    "inputs_embeds",
-    "encoder_hidden_states",
-    "encoder_attention_mask",
-    "labels",
-    "output_attentions",
-    "output_hidden_states",
-];
+const REFUSED: &[&str] =
+    &["token_type_ids", "head_mask", "inputs_embeds", "encoder_hidden_states", "encoder_attention_mask"];
 
 /// The inputs of one forward pass.
 pub(super) struct Inputs {
@@ -32,6 +24,10 @@ pub(super) struct Inputs {
     pub(super) position_ids: Var,
     /// Places of the new tokens in the cache, `[seq]`.
     pub(super) cache_position: Var,
+    /// Whether the output is to have the residual stream before each block.
+    pub(super) hidden_states: bool,
+    /// Whether the output is to have the attention patterns.
+    pub(super) attentions: bool,
 }
 
 impl Inputs {
@@ -71,6 +67,8 @@ impl Inputs {
             cache,
             position_ids,
             cache_position,
+            hidden_states: flag(args, "output_hidden_states")?,
+            attentions: flag(args, "output_attentions")?,
         })
     }
 }
@@ -86,7 +84,17 @@ pub(super) fn refuse(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn argument(argument: &'static str, expected: &'static str, got: &Value) -> NnError {
+/// A truth value that an argument must be, if given.
+pub(super) fn flag(args: &Args, name: &'static str) -> Result<bool> {
+    match args.get(usize::MAX, name) {
+        Value::None => Ok(false),
+        Value::Bool(given) => Ok(given),
+        other => Err(argument(name, "a truth value", &other)),
+    }
+}
+
+/// The fault of an argument that is not what it should be.
+pub(super) fn argument(argument: &'static str, expected: &'static str, got: &Value) -> NnError {
     NnError::Argument { module: String::new(), argument, expected, got: got.kind() }
 }
 

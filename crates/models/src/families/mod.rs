@@ -10,6 +10,7 @@ mod inputs;
 mod llama;
 mod mistral;
 mod outputs;
+mod places;
 mod qwen2;
 mod rope;
 

@@ -101,6 +101,11 @@ pub(crate) fn cases(family: &str) -> Vec<Case> {
     cases.collect()
 }
 
+/// The arrays of a file, by what stands before and after the dot in their names.
+pub(crate) fn array_file(name: &str) -> HashMap<String, HashMap<String, Vec<f32>>> {
+    read_arrays(&file(name))
+}
+
 /// The single-precision arrays of a safetensors file, by what stands before and after the dot in their names.
 fn read_arrays(bytes: &[u8]) -> HashMap<String, HashMap<String, Vec<f32>>> {
     let (length, rest) = bytes.split_at(8);

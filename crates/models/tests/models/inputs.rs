@@ -52,8 +52,7 @@ fn arguments_that_are_not_supported_are_refused_and_harmless_ones_accepted() {
         let model = model(family);
         let call = |name, value| Model::root_args(ids(&model, &[1, 4]), None, None).with(name, value);
         for (name, value) in [
-            ("output_hidden_states", Value::Bool(true)),
-            ("labels", Value::tensor(ids(&model, &[1, 4]))),
+            ("token_type_ids", Value::tensor(ids(&model, &[1, 4]))),
             ("inputs_embeds", Value::tensor(ids(&model, &[1, 4]))),
         ] {
             let message = fault(&model, call(name, value));

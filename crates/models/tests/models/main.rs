@@ -4,6 +4,8 @@ mod configurations;
 mod goldens;
 mod inputs;
 mod memory;
+mod options;
 mod parity;
+mod places;
 mod recorder;
 mod weights;

@@ -10,7 +10,7 @@ use pellucid_nn::{KvCache, Model, Value};
 use pellucid_tensor::{DType, Engine, Rewrites, Tensor, grad::grad};
 
 /// The case's model, with the weights of the script.
-fn model(case: &Case) -> Model {
+pub(crate) fn model(case: &Case) -> Model {
     let engine = Engine::new();
     let norm = if case.config()["model_type"] == "gemma2" { 0.0 } else { 1.0 };
     let matrix = case.text["matrix"].as_f64().expect("a bound") as f32;
@@ -18,34 +18,34 @@ fn model(case: &Case) -> Model {
     build(case.config(), &mut weights, &engine).expect("a model")
 }
 
-fn row(model: &Model, ids: &[i64]) -> Tensor {
+pub(crate) fn row(model: &Model, ids: &[i64]) -> Tensor {
     model.engine().from_vec(ids.to_vec(), &[1, ids.len()]).expect("a row of tokens")
 }
 
 /// The logits a root returned.
-fn logits(output: &Value) -> Tensor {
+pub(crate) fn logits(output: &Value) -> Tensor {
     let Value::Record(record) = output else { panic!("{}", output.kind()) };
     record.get("logits").and_then(|v| v.as_var()?.get().ok()).expect("logits")
 }
 
-fn floats(tensor: &Tensor) -> Vec<f64> {
+pub(crate) fn floats(tensor: &Tensor) -> Vec<f64> {
     tensor.to_f64s().expect("values")
 }
 
 /// The largest difference, NaN included.
-fn distance(got: &[f64], expected: &[f32]) -> f64 {
+pub(crate) fn distance(got: &[f64], expected: &[f32]) -> f64 {
     assert_eq!(got.len(), expected.len());
     let each = got.iter().zip(expected).map(|(&a, &b)| (a - f64::from(b)).abs());
     each.fold(0.0, |worst, d| if d <= worst { worst } else { d })
 }
 
 /// The size of the largest element.
-fn largest(all: &[f32]) -> f64 {
+pub(crate) fn largest(all: &[f32]) -> f64 {
     all.iter().fold(0.0, |a, b| f64::from(b.abs()).max(a))
 }
 
 /// What the reference's numbers may differ by.
-fn tolerance(dtype: DType) -> f64 {
+pub(crate) fn tolerance(dtype: DType) -> f64 {
     if dtype == DType::F32 { 1e-4 } else { 3e-2 }
 }
 

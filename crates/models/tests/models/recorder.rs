@@ -75,11 +75,15 @@ impl Hooks for Recorder<'_> {
         Poll::Ready(Ok(()))
     }
 
-    fn wants(&self, _: ModuleId, _: &str) -> bool {
+    fn watches(&self, _: ModuleId) -> bool {
         false
     }
 
-    fn poll_inner(&self, _: ModuleId, _: &str, _: &mut Value) -> Poll<Result<()>> {
+    fn wants(&self, _: ModuleId, _: &'static str) -> bool {
+        false
+    }
+
+    fn poll_inner(&self, _: ModuleId, _: &'static str, _: &mut Value) -> Poll<Result<()>> {
         Poll::Ready(Ok(()))
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::ops::{OpPlace, Ops};
 use crate::tree::{ModuleId, TreeBuilder};
 use crate::value::{Args, Value};
 use crate::weights::Parameter;
@@ -59,10 +60,15 @@ impl Linear {
         })
     }
 
-    fn run(&self, args: &Args) -> Result<Value> {
+    async fn run(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
         let x = args.var(0, "input")?.get()?;
-        let bias = self.bias.as_ref().map(Parameter::get);
-        Ok(Value::tensor(x.linear(&self.weight.get(), bias.as_ref())?))
+        let product = ops.tensor("matmul_0", x.matmul(&self.weight.get().transpose(-1, -2)?)?).await?;
+        let Some(bias) = &self.bias else { return Ok(Value::tensor(product)) };
+        Ok(Value::Tensor(ops.fresh("add_0", product.add(&bias.get())?).await?))
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        affine(self.bias.is_some())
     }
 }
 
@@ -93,10 +99,22 @@ impl Conv1D {
         })
     }
 
-    fn run(&self, args: &Args) -> Result<Value> {
+    async fn run(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
         let x = args.var(0, "x")?.get()?;
-        Ok(Value::tensor(x.matmul(&self.weight.get())?.add(&self.bias.get())?))
+        let product = ops.tensor("matmul_0", x.matmul(&self.weight.get())?).await?;
+        Ok(Value::Tensor(ops.fresh("add_0", product.add(&self.bias.get())?).await?))
     }
+
+    fn places(&self) -> Vec<OpPlace> {
+        affine(true)
+    }
+}
+
+/// The operations of an affine map.
+fn affine(bias: bool) -> Vec<OpPlace> {
+    let product = OpPlace::new("matmul_0", "the product with the weight", &["batch", "seq", "d_out"]);
+    let sum = OpPlace::new("add_0", "the product with the bias added", &["batch", "seq", "d_out"]);
+    if bias { vec![product, sum] } else { vec![product] }
 }
 
 leaf!(Linear, Conv1D);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::ops::{OpPlace, Ops};
 use crate::tree::{ModuleId, TreeBuilder};
 use crate::value::{Args, Value};
 use crate::weights::Parameter;
@@ -35,9 +36,13 @@ impl Embedding {
         })
     }
 
-    fn run(&self, args: &Args) -> Result<Value> {
+    async fn run(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
         let ids = args.var(0, "input")?.get()?;
-        Ok(Value::tensor(self.weight.get().embed(&ids)?))
+        Ok(Value::Tensor(ops.fresh("embedding_0", self.weight.get().embed(&ids)?).await?))
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        vec![OpPlace::new("embedding_0", "rows of the table", &["rows", "seq", "d_model"])]
     }
 }
 

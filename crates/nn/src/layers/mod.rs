@@ -1,6 +1,7 @@
 //! The blocks that architectures are assembled from.
 
-/// Implements [`crate::Layer`] for a type without modules inside, with a `module` field and a method `run(&self, args)`.
+/// Implements [`crate::Layer`] for a type without modules inside, with a `module` field, an async method
+/// `run(&self, ops, args)`, and a method `places` that lists the operations it announces.
 macro_rules! leaf {
     ($($t:ty),* $(,)?) => {$(
         impl $crate::Layer for $t {
@@ -12,7 +13,14 @@ macro_rules! leaf {
                 pass: &'a $crate::Forward<'a>,
                 args: $crate::Args,
             ) -> $crate::LayerFuture<'a> {
-                $crate::LayerFuture::built(pass, self.module, self.run(&args))
+                let ops = $crate::Ops::of(pass, self.module);
+                if ops.is_watched() {
+                    return $crate::LayerFuture::running(pass, self.module, async move || self.run(ops, args).await);
+                }
+                $crate::LayerFuture::at_once(pass, self.module, self.run(ops, args))
+            }
+            fn ops(&self) -> Vec<$crate::OpPlace> {
+                self.places()
             }
         }
     )*};
@@ -25,14 +33,17 @@ mod norm;
 mod pointwise;
 mod rotary;
 
-pub use attention::{AttentionCore, Heads, padding_mask, positions};
+pub use attention::{
+    Attended, AttentionArgs, AttentionCore, Heads, PER_HEAD, PER_KV_HEAD, padding_mask, positions,
+};
 pub use dense::{Conv1D, Linear};
 pub use embedding::Embedding;
 pub use norm::{LayerNorm, RmsNorm};
 pub use pointwise::{Activation, ActivationKind, Dropout};
 pub use rotary::{RotaryAngles, RotaryEmbedding, RotaryScaling};
 
-/// Implements [`crate::Layer`] for a type with a `module` field and an async method `run(&self, pass, args)`.
+/// Implements [`crate::Layer`] for a type with a `module` field, an async method `run(&self, pass, args)`, and a method
+/// `places` that lists the operations it announces.
 #[macro_export]
 macro_rules! layer {
     ($($t:ty),* $(,)?) => {$(
@@ -46,6 +57,9 @@ macro_rules! layer {
                 args: $crate::Args,
             ) -> $crate::LayerFuture<'a> {
                 $crate::LayerFuture::running(pass, self.module, async move || self.run(pass, args).await)
+            }
+            fn ops(&self) -> Vec<$crate::OpPlace> {
+                self.places()
             }
         }
     )*};

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use pellucid_tensor::{DType, Op, Tensor};
+
 use crate::error::Result;
+use crate::ops::{OpPlace, Ops};
 use crate::tree::{ModuleId, TreeBuilder};
 use crate::value::{Args, Value};
 use crate::weights::Parameter;
@@ -35,9 +38,38 @@ impl LayerNorm {
         })
     }
 
-    fn run(&self, args: &Args) -> Result<Value> {
+    async fn run(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
         let x = args.var(0, "input")?.get()?;
-        Ok(Value::tensor(x.layer_norm(Some(&self.weight.get()), Some(&self.bias.get()), self.eps)?))
+        let (weight, bias) = (self.weight.get(), self.bias.get());
+        let mut normed = x.layer_norm(Some(&weight), Some(&bias), self.eps)?;
+        if ops.is_watched() {
+            let x = wide(&x);
+            let labels = ["mean_0", "sub_0", "mean_1", "rsqrt_0", "mul_0"];
+            normed = in_steps(ops, normed, labels, |given| {
+                let or = |i: usize, own: Tensor| -> Tensor { given[i].clone().unwrap_or(own) };
+                let mean = or(0, x.mean(&[-1], true)?);
+                let centred = or(1, x.sub(&mean)?);
+                let variance = or(2, centred.mul(&centred)?.mean(&[-1], true)?);
+                let scale = or(3, variance.add_scalar(self.eps)?.rsqrt()?);
+                let normalised = or(4, centred.mul(&scale)?);
+                let last = normalised.mul(&weight.cast(x.dtype()))?.add(&bias.cast(x.dtype()))?;
+                Ok(([mean, centred, variance, scale, normalised], last))
+            })
+            .await?;
+        }
+        Ok(Value::Tensor(ops.fresh("layer_norm_0", normed).await?))
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        vec![
+            OpPlace::new("mean_0", "the mean over channels", ROW).named("mean"),
+            OpPlace::new("sub_0", "the input less its mean", CHANNELS),
+            OpPlace::new("mean_1", "the variance over channels", ROW).named("variance"),
+            OpPlace::new("rsqrt_0", "one over the standard deviation", ROW).named("scale"),
+            OpPlace::new("mul_0", "the input less its mean, over its standard deviation", CHANNELS)
+                .named("normalized"),
+            OpPlace::new("layer_norm_0", "that times the weight, plus the bias", CHANNELS),
+        ]
     }
 }
 
@@ -72,10 +104,87 @@ impl RmsNorm {
         })
     }
 
-    fn run(&self, args: &Args) -> Result<Value> {
+    async fn run(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
         let x = args.var(0, "hidden_states")?.get()?;
-        Ok(Value::tensor(x.rms_norm(&self.weight.get(), self.eps, self.offset, self.offset == 0.0)?))
+        let (weight, round_first) = (self.weight.get(), self.offset == 0.0);
+        let mut normed = x.rms_norm(&weight, self.eps, self.offset, round_first)?;
+        if ops.is_watched() {
+            let (dtype, x) = (x.dtype(), wide(&x));
+            normed = in_steps(ops, normed, ["mean_0", "rsqrt_0", "mul_0"], |given| {
+                let or = |i: usize, own: Tensor| -> Tensor { given[i].clone().unwrap_or(own) };
+                let square = or(0, x.mul(&x)?.mean(&[-1], true)?);
+                let scale = or(1, square.add_scalar(self.eps)?.rsqrt()?);
+                let normalised = or(2, x.mul(&scale)?);
+                let rounded = if round_first { normalised.cast(dtype) } else { normalised.clone() };
+                let weight = weight.cast(rounded.dtype());
+                let weight = if round_first { weight } else { weight.add_scalar(f64::from(self.offset))? };
+                Ok(([square, scale, normalised], rounded.mul(&weight)?))
+            })
+            .await?;
+        }
+        Ok(Value::Tensor(ops.fresh("mul_1", normed).await?))
     }
+
+    fn places(&self) -> Vec<OpPlace> {
+        vec![
+            OpPlace::new("mean_0", "the mean square over channels", ROW).named("variance"),
+            OpPlace::new("rsqrt_0", "one over the root mean square", ROW).named("scale"),
+            OpPlace::new("mul_0", "the input over its root mean square", CHANNELS).named("normalized"),
+            OpPlace::new("mul_1", "that times the weight", CHANNELS),
+        ]
+    }
+}
+
+const ROW: &[&str] = &["batch", "seq", "1"];
+const CHANNELS: &[&str] = &["batch", "seq", "d_model"];
+
+/// In single precision, in which norms of half precision compute.
+fn wide(x: &Tensor) -> Tensor {
+    if matches!(x.dtype(), DType::F16 | DType::BF16) { x.cast(DType::F32) } else { x.clone() }
+}
+
+/// Announces the steps of an operation that is computed at once, and gives its result. `steps` builds the values of
+/// all steps and the result from those that were replaced.
+///
+/// The steps add in another order than the whole does, so they take its place only once one of them is changed.
+async fn in_steps<const N: usize>(
+    ops: Ops<'_>,
+    whole: Tensor,
+    labels: [&'static str; N],
+    steps: impl Fn(&[Option<Tensor>; N]) -> Result<([Tensor; N], Tensor)>,
+) -> Result<Tensor> {
+    if !ops.wants(&labels) {
+        return Ok(whole);
+    }
+    let mut given = [const { None }; N];
+    let mut is_changed = false;
+    for (i, label) in labels.iter().enumerate() {
+        let own = steps(&given)?.0[i].clone();
+        let got = ops.tensor(label, own.clone()).await?;
+        if !got.same_node(&own) {
+            is_changed |= !is_identity_of(&got, &own);
+            given[i] = Some(got);
+        }
+    }
+    if given.iter().all(Option::is_none) {
+        return Ok(whole);
+    }
+    let last = steps(&given)?.1.cast(whole.dtype());
+    if is_changed {
+        return Ok(last);
+    }
+    // The same numbers at nodes of their own, whose gradients somebody reads: nothing is added, but they are reached.
+    let plain = steps(&[const { None }; N])?.1.cast(whole.dtype());
+    Ok(whole.add(&last.sub(&plain)?)?)
+}
+
+/// Whether a node is another one under a name of its own.
+fn is_identity_of(node: &Tensor, other: &Tensor) -> bool {
+    let mut at = node.clone();
+    while let (Op::Identity { .. }, Some(inner)) = (at.op(), at.inputs().first()) {
+        at = inner.clone();
+    }
+    at.same_node(other)
 }
 
 /// A float as Python prints it.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::norm::python_float;
 use crate::error::Result;
+use crate::ops::{OpPlace, Ops};
 use crate::tree::{ModuleId, TreeBuilder};
 use crate::value::{Args, Value};
 
@@ -58,6 +59,17 @@ impl ActivationKind {
         }
     }
 
+    /// The label of the operation, one whichever way the function is computed.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            ActivationKind::Silu => "silu_0",
+            ActivationKind::Relu => "relu_0",
+            ActivationKind::Tanh => "tanh_0",
+            _ => "gelu_0",
+        }
+    }
+
     /// The function's values.
     ///
     /// # Errors
@@ -95,8 +107,13 @@ impl Activation {
         })
     }
 
-    fn run(&self, args: &Args) -> Result<Value> {
-        Ok(Value::tensor(self.kind.apply(&args.var(0, "input")?.get()?)?))
+    async fn run(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
+        let active = self.kind.apply(&args.var(0, "input")?.get()?)?;
+        Ok(Value::Tensor(ops.fresh(self.kind.label(), active).await?))
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        vec![OpPlace::new(self.kind.label(), "the activations", &["batch", "seq", "d_mlp"])]
     }
 }
 
@@ -119,8 +136,12 @@ impl Dropout {
         })
     }
 
-    fn run(&self, args: &Args) -> Result<Value> {
-        Ok(Value::Tensor(args.var(0, "input")?))
+    async fn run(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
+        Ok(Value::Tensor(ops.var("dropout_0", args.var(0, "input")?).await?))
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        vec![OpPlace::new("dropout_0", "the input, all of it outside training", &["..."])]
     }
 }
 

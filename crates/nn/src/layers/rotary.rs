@@ -7,6 +7,7 @@ use std::sync::Arc;
 use pellucid_tensor::{DType, Scalar, Tensor};
 
 use crate::error::{NnError, Result};
+use crate::ops::{OpPlace, Ops};
 use crate::tree::{ModuleId, TreeBuilder};
 use crate::value::{Args, Value};
 
@@ -153,6 +154,12 @@ impl RotaryAngles {
     /// # Errors
     /// If the positions cannot be computed.
     pub fn at(&self, positions: &Tensor, dtype: DType) -> Result<(Tensor, Tensor)> {
+        let (angles, factor) = self.turns(positions)?;
+        RotaryAngles::waves(&angles, factor, dtype)
+    }
+
+    /// The angles `[batch, seq, d_rotary / 2]` at positions `[batch, seq]`, and the factor on cosines and sines.
+    fn turns(&self, positions: &Tensor) -> Result<(Tensor, f64)> {
         let engine = positions.engine();
         let (first, factor) = self.frequencies(0);
         let n = first.len();
@@ -166,23 +173,17 @@ impl RotaryAngles {
         } else {
             engine.from_vec(first, &[n])?
         };
-        let angles = positions.cast(DType::F32).unsqueeze(-1)?.mul(&frequencies)?;
+        Ok((positions.cast(DType::F32).unsqueeze(-1)?.mul(&frequencies)?, factor))
+    }
+
+    /// Cosines and sines of angles, times a factor.
+    fn waves(angles: &Tensor, factor: f64, dtype: DType) -> Result<(Tensor, Tensor)> {
         let scaled = |t: Tensor| if factor == 1.0 { Ok(t) } else { t.mul_scalar(factor) };
         Ok((scaled(angles.cos()?)?.cast(dtype), scaled(angles.sin()?)?.cast(dtype)))
     }
 
-    /// Cosines and sines as the reference's modules hand them on: each angle twice, `[batch, seq, d_rotary]`.
-    ///
-    /// # Errors
-    /// As [`RotaryAngles::at`].
-    pub fn doubled(&self, positions: &Tensor, dtype: DType) -> Result<Value> {
-        let (cos, sin) = self.at(positions, dtype)?;
-        let twice = |t: Tensor| Tensor::cat(&[t.clone(), t], -1).map(Value::tensor);
-        Ok(Value::tuple([twice(cos)?, twice(sin)?]))
-    }
-
     /// Cosines and sines `[batch, 1, seq, d_rotary / 2]`, which broadcast over heads, from a pair that
-    /// [`RotaryAngles::doubled`] handed on.
+    /// a [`RotaryEmbedding`] handed on.
     ///
     /// # Errors
     /// [`NnError::Argument`] if it is no pair of tensors.
@@ -207,7 +208,8 @@ impl RotaryAngles {
 }
 
 /// The module that computes a body's cosines and sines once for all blocks: called with the hidden states, whose type
-/// they take, and the positions `[batch, seq]`, it returns [`RotaryAngles::doubled`].
+/// they take, and the positions `[batch, seq]`, it returns them as the reference does: each angle twice,
+/// `[batch, seq, d_rotary]`.
 #[derive(Debug)]
 pub struct RotaryEmbedding {
     module: ModuleId,
@@ -231,10 +233,28 @@ impl RotaryEmbedding {
         })
     }
 
-    fn run(&self, args: &Args) -> Result<Value> {
+    async fn run(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
         let like = args.var(0, "x")?.get()?;
         let positions = args.var(1, "position_ids")?.get()?;
-        self.angles.doubled(&positions, like.dtype())
+        let (angles, factor) = self.angles.turns(&positions)?;
+        let angles = ops.tensor("mul_0", angles).await?;
+        let (cos, sin) = RotaryAngles::waves(&angles, factor, like.dtype())?;
+        let (cos, sin) = (ops.tensor("cos_0", cos).await?, ops.tensor("sin_0", sin).await?);
+        let twice = |t: Tensor| Tensor::cat(&[t.clone(), t], -1);
+        let (cos, sin) = (ops.fresh("cat_0", twice(cos)?).await?, ops.fresh("cat_1", twice(sin)?).await?);
+        Ok(Value::tuple([Value::Tensor(cos), Value::Tensor(sin)]))
+    }
+
+    fn places(&self) -> Vec<OpPlace> {
+        const HALF: &[&str] = &["rows", "seq", "d_rotary / 2"];
+        const WHOLE: &[&str] = &["rows", "seq", "d_rotary"];
+        vec![
+            OpPlace::new("mul_0", "the angles: positions times frequencies", HALF),
+            OpPlace::new("cos_0", "their cosines", HALF),
+            OpPlace::new("sin_0", "their sines", HALF),
+            OpPlace::new("cat_0", "the cosines, each angle twice", WHOLE),
+            OpPlace::new("cat_1", "the sines, each angle twice", WHOLE),
+        ]
     }
 }
 

@@ -2,7 +2,7 @@
 
 use pellucid_nn::{ModuleId, Reach};
 use pellucid_program::{Input, InvokeId, Kind, NodeId, Point};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Block;
 use crate::environment::{GENERATOR, STREAMER};
@@ -16,7 +16,8 @@ pub(super) type Spot = (ModuleId, Inner);
 pub(super) enum Inner {
     Inputs,
     Output,
-    Named(String),
+    /// An operation inside, by its label.
+    Op(&'static str),
 }
 
 /// The module number of the pseudo module whose output is the generated ids.
@@ -39,6 +40,8 @@ pub(super) struct Group {
 pub(super) struct Bindings {
     pub spots: FxHashMap<Spot, Vec<Group>>,
     pub reach: Vec<Reach>,
+    /// Modules in which an operation is bound.
+    pub watched: FxHashSet<ModuleId>,
 }
 
 impl Block<'_> {
@@ -47,7 +50,7 @@ impl Block<'_> {
         let modules = self.model.tree().iter().count();
         for &invoke in &self.invokes {
             let reach = vec![Reach::None; modules];
-            self.bindings.insert(invoke, Bindings { spots: FxHashMap::default(), reach });
+            self.bindings.insert(invoke, Bindings { reach, ..Bindings::default() });
         }
         let members = std::mem::take(&mut self.members);
         for &id in &members {
@@ -77,17 +80,22 @@ impl Block<'_> {
         let Some(invoke) = self.program.nodes[node.index()].invoke else {
             return Err(missing(format!("invoke for `{path}`")));
         };
-        let inner = match point {
-            Point::Input | Point::Inputs => Inner::Inputs,
-            Point::Output => Inner::Output,
-            Point::Pattern => Inner::Named("pattern".into()),
-            Point::Op(label) => Inner::Named(label.clone()),
-        };
         let tree = self.model.tree();
         let module = match path {
             GENERATOR => GENERATOR_ID,
             STREAMER => STREAMER_ID,
             path => tree.find(path).ok_or_else(|| missing(format!("module `{path}`")))?,
+        };
+        // Several names of one value are one place.
+        let op = |name: &str| match self.model.op(module, name) {
+            Some(op) => Ok(Inner::Op(op.label)),
+            None => Err(missing(format!("operation `{name}` in `{path}`"))),
+        };
+        let inner = match point {
+            Point::Input | Point::Inputs => Inner::Inputs,
+            Point::Output => Inner::Output,
+            Point::Pattern => op("pattern")?,
+            Point::Op(label) => op(label)?,
         };
         let is_edit = self.first_edit > 0 && node.index() >= self.first_edit;
         let gathers = matches!(self.program.invokes[invoke.index()].input, Input::Empty);
@@ -105,6 +113,9 @@ impl Block<'_> {
             }
             if module == GENERATOR_ID || module == STREAMER_ID {
                 continue;
+            }
+            if let Inner::Op(_) = inner {
+                bindings.watched.insert(module);
             }
             bindings.reach[module.0 as usize] = Reach::Here;
             let mut at = module;

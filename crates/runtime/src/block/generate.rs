@@ -27,7 +27,7 @@ enum Chooser {
 }
 
 impl Block<'_> {
-    /// Generates from an invoke's rows.
+    /// Generates from an invoke's rows; each forward pass is called with `of_steps` as well.
     pub(super) async fn run_generation(
         &self,
         invoke: InvokeId,
@@ -35,6 +35,7 @@ impl Block<'_> {
         root: &dyn Layer,
         rows: Rows,
         given: &[(String, Value)],
+        of_steps: &[(&'static str, Value)],
     ) -> Result<()> {
         let options = Options::new(given, self.encoder.map_or(0, crate::Encoder::pad_id))?;
         let engine = self.model.engine();
@@ -60,7 +61,8 @@ impl Block<'_> {
                 self.begin_step_of_all_rows(step);
                 self.run_ready()?;
             }
-            let args = Model::root_args(ids, Some(mask.clone()), Some(cache.clone()));
+            let mut args = Model::root_args(ids, Some(mask.clone()), Some(cache.clone()));
+            args.named.extend_from_slice(of_steps);
             let output = pass.call(root, args).await.map_err(from_model)?;
             if self.state.scan {
                 // The next token is a value; shapes are known up to here.

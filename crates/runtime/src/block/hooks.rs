@@ -50,12 +50,16 @@ impl Hooks for InvokeHooks<'_, '_> {
         self.visit((module, Inner::Output), &mut Here::Value(output))
     }
 
-    fn wants(&self, module: ModuleId, point: &str) -> bool {
-        self.block.bindings[&self.invoke].spots.contains_key(&(module, Inner::Named(point.to_owned())))
+    fn watches(&self, module: ModuleId) -> bool {
+        self.block.bindings[&self.invoke].watched.contains(&module)
     }
 
-    fn poll_inner(&self, module: ModuleId, point: &str, value: &mut Value) -> Poll<NnResult<()>> {
-        self.visit((module, Inner::Named(point.to_owned())), &mut Here::Value(value))
+    fn wants(&self, module: ModuleId, label: &'static str) -> bool {
+        self.block.bindings[&self.invoke].spots.contains_key(&(module, Inner::Op(label)))
+    }
+
+    fn poll_inner(&self, module: ModuleId, label: &'static str, value: &mut Value) -> Poll<NnResult<()>> {
+        self.visit((module, Inner::Op(label)), &mut Here::Value(value))
     }
 }
 

@@ -5,13 +5,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use pellucid_nn::{Forward, Model, Value};
-use pellucid_program::{Input, InvokeId, Kind, NodeId, RegionKind};
-use pellucid_tensor::Tensor;
+use pellucid_program::{Arg, Input, InvokeId, Kind, NodeId, RegionKind};
+use pellucid_tensor::{DType, Engine, Tensor};
 
 use super::Block;
 use super::hooks::InvokeHooks;
 use crate::error::{Result, RunError, RunErrorKind, from_model};
-use crate::input::rows;
+use crate::input::{Rows, rows};
+
+/// Options of a generation that each of its forward passes is called with.
+const EACH_STEP: &[&str] = &["output_attentions", "output_hidden_states"];
 
 /// A forward pass, or a call inside one.
 type Pass<'t> = Pin<Box<dyn Future<Output = Result<()>> + 't>>;
@@ -118,11 +121,9 @@ impl Block<'_> {
         };
         match generate {
             None => {
-                if let Some((name, _)) = description.options.first() {
-                    let what = format!("`{name}` for a forward pass");
-                    return Err(RunErrorKind::Unsupported { what }.into());
-                }
-                let args = Model::root_args(rows.ids, Some(rows.mask), None);
+                let options = self.forward_options(invoke, &rows)?;
+                let mut args = Model::root_args(rows.ids, Some(rows.mask), None);
+                options.into_iter().for_each(|(name, value)| args.set(name, value));
                 pass.call(&*root, args).await.map_err(from_model)?;
             }
             Some(options) => {
@@ -131,12 +132,41 @@ impl Block<'_> {
                     .chain(&description.options)
                     .map(|(name, arg)| Ok((name.clone(), self.argument(arg)?)))
                     .collect::<Result<Vec<(String, Value)>>>()?;
-                self.run_generation(invoke, &pass, &*root, rows, &given).await?;
+                // As in the reference, every step's output has them.
+                let (of_steps, given): (Vec<_>, Vec<_>) =
+                    given.into_iter().partition(|(name, _)| EACH_STEP.contains(&name.as_str()));
+                let of_steps = self.root_args(of_steps)?;
+                self.run_generation(invoke, &pass, &*root, rows, &given, &of_steps).await?;
             }
         }
         self.running.borrow_mut().remove(&invoke);
         self.progress.set(self.progress.get() + 1);
         Ok(())
+    }
+
+    /// An invoke's options as arguments of the model's root.
+    fn forward_options(&self, invoke: InvokeId, rows: &Rows) -> Result<Vec<(&'static str, Value)>> {
+        let given = &self.program.invokes[invoke.index()].options;
+        let option = |(name, arg): &(String, Arg)| {
+            let value = self.argument(arg)?;
+            let is_labels = name == "labels";
+            let value = if is_labels { labels(self.model.engine(), value, rows)? } else { value };
+            Ok((name.clone(), value))
+        };
+        self.root_args(given.iter().map(option).collect::<Result<_>>()?)
+    }
+
+    /// Options under the root's own names.
+    fn root_args(&self, given: Vec<(String, Value)>) -> Result<Vec<(&'static str, Value)>> {
+        let known = self.model.options();
+        let own = |(name, value): (String, Value)| match known.iter().find(|known| **known == name) {
+            Some(&name) => Ok((name, value)),
+            None => {
+                let what = format!("`{name}` for a forward pass");
+                Err(RunErrorKind::Unsupported { what }.into())
+            }
+        };
+        given.into_iter().map(own).collect()
     }
 
     /// Calls a module whose places are bound, as a part of an invoke's forward pass.
@@ -195,4 +225,50 @@ impl Block<'_> {
             }
         }
     }
+}
+
+/// Labels as a tensor `[batch, seq]`: lists of ids are put below the ends of their rows, and nothing counts in front.
+fn labels(engine: &Engine, value: Value, rows: &Rows) -> Result<Value> {
+    let bad = |got: &Value| {
+        RunError::new(RunErrorKind::Argument {
+            op: "invoke".into(),
+            argument: "labels".into(),
+            expected: "a token id for each of the input's, in a tensor, a list, or a list of lists".into(),
+            got: got.kind(),
+        })
+    };
+    let items = |value: &Value| match value {
+        Value::Tuple(items) => Ok(items.to_vec()),
+        Value::List(items) => Ok(items.borrow().clone()),
+        other => Err(bad(other)),
+    };
+    let given = match &value {
+        Value::None => return Ok(value),
+        Value::Tensor(var) => {
+            let tensor = var.get()?;
+            return match (tensor.rank(), tensor.dtype().is_float()) {
+                (1, false) => Ok(Value::tensor(tensor.cast(DType::I64).unsqueeze(0)?)),
+                (2, false) => Ok(Value::tensor(tensor.cast(DType::I64))),
+                _ => Err(bad(&value)),
+            };
+        }
+        other => items(other)?,
+    };
+    let lines = match given.first() {
+        Some(Value::Int(_)) => vec![given],
+        _ => given.iter().map(items).collect::<Result<_>>()?,
+    };
+    let seq = rows.ids.dims()[1];
+    if lines.len() != rows.ids.dims()[0] || lines.iter().any(|line| line.len() > seq) {
+        return Err(bad(&value));
+    }
+    let mut flat: Vec<i64> = Vec::with_capacity(lines.len() * seq);
+    for line in &lines {
+        flat.extend(std::iter::repeat_n(-100, seq - line.len()));
+        for id in line {
+            let Value::Int(id) = id else { return Err(bad(id)) };
+            flat.push(*id);
+        }
+    }
+    Ok(Value::tensor(engine.from_vec(flat, &[lines.len(), seq])?))
 }
