@@ -42,11 +42,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (layer, head, effect) in &all[..3] {
         println!("head {head} of layer {layer} alone restores {:.0} %", 100.0 * effect);
     }
-    let figure = Panels::new([residual.figure()?, heads.figure()?])
-        .with_title("Activation patching")
-        .with_subtitle("share of the difference Paris − Madrid that one clean activation restores")
-        .with_scale(Scale::diverging_to(1.0))
-        .with_legend("0 = corrupted run, 1 = clean run");
+    let figure =
+        Panels::new([residual.figure()?.with_title("residual stream"), heads.figure()?.with_title("heads")])
+            .with_title("Activation patching")
+            .with_subtitle("share of the difference Paris − Madrid that one clean activation restores")
+            .with_scale(Scale::diverging_to(1.0))
+            .with_legend("0 = corrupted run, 1 = clean run");
     println!("{}", picture::save("activation_patching", &figure)?);
     Ok(())
 }

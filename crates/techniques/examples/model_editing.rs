@@ -51,10 +51,12 @@ const CONTEXTS: [&str; 8] = [
     "The opposite of early is late. I saw one dog and then two dogs. The capital of Egypt is Cairo.",
 ];
 
-/// The telling part of a prompt, short enough for a label.
-fn end(prompt: &str) -> &str {
-    let from = prompt.len().saturating_sub(40);
-    prompt[from..].split_once(' ').map_or(prompt, |(_, rest)| rest)
+/// What tells a prompt from the others, short enough for a label.
+fn telling(prompt: &str) -> &str {
+    let place = prompt.split_once("Eiffel Tower").map_or(prompt, |(before, after)| {
+        if after.len() > before.len() { after.trim_start_matches([' ', ',']) } else { before }
+    });
+    place.trim_start_matches("The ")
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -100,7 +102,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let n = ASKED.len() + OTHERS.len();
     let transposed = (0..n).flat_map(|i| values.iter().skip(i).step_by(n).copied()).collect();
-    let rows = ASKED.iter().chain(&OTHERS).map(|(prompt, answer)| format!("…{}{answer}", end(prompt)));
+    let rows = ASKED
+        .iter()
+        .chain(&OTHERS)
+        .map(|(prompt, answer)| format!("{} ← {}", answer.trim(), telling(prompt)));
     let figure = Grid::new(rows, layers.map(|l| l.to_string()), transposed)?
         .with_title("A rank-one edit: the Eiffel Tower moves to Rome")
         .with_subtitle(

@@ -162,10 +162,6 @@ pub fn train_dictionary(
     let saved = trained.map(Proxy::save);
     let results = session.run()?;
 
-    let mut measured = Vec::with_capacity(settings.steps);
-    for loss in results.tensors(&losses)? {
-        measured.extend(loss.to_f64s().map_err(pellucid::Error::from)?.into_iter().map(|x| x as f32));
-    }
     let [encoder, encoder_bias, decoder, decoder_bias] = saved;
     Ok(Dictionary {
         layer,
@@ -177,7 +173,7 @@ pub fn train_dictionary(
         decoder_bias: results.floats(&decoder_bias)?,
         mean: results.floats(&mean)?,
         scale: results.floats(&scale)?[0],
-        losses: measured,
+        losses: results.list_floats(&losses)?,
         unexplained: results.floats(&unexplained)?[0],
         active: results.floats(&active)?[0],
         dead: results.ints(&dead)?[0] as usize,

@@ -129,11 +129,7 @@ fn new_value(
     });
     let change = change.save();
     let results = session.run()?;
-    let mut measured = Vec::with_capacity(edit.steps);
-    for loss in results.tensors(&losses)? {
-        measured.extend(loss.to_f64s().map_err(pellucid::Error::from)?.into_iter().map(|x| x as f32));
-    }
-    Ok((results.floats(&change)?, measured))
+    Ok((results.floats(&change)?, results.list_floats(&losses)?))
 }
 
 impl RankOneEdit {

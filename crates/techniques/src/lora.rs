@@ -96,16 +96,12 @@ pub fn train_lora<P: AsRef<str>, A: AsRef<str>>(
     });
     let (a, b) = (a.save(), b.save());
     let results = session.run()?;
-    let mut measured = Vec::with_capacity(settings.steps);
-    for loss in results.tensors(&losses)? {
-        measured.extend(loss.to_f64s().map_err(pellucid::Error::from)?.into_iter().map(|x| x as f32));
-    }
     Ok(Lora {
         module: module.into(),
         rank: settings.rank,
         a: results.floats(&a)?,
         b: results.floats(&b)?,
-        losses: measured,
+        losses: results.list_floats(&losses)?,
     })
 }
 

@@ -186,6 +186,8 @@ fn a_function_vector_does_a_task_without_examples_and_against_others() {
         }
         assert!(plot::svg(&vector.figure().unwrap()).contains("Function vector"));
     }
+    let unknown = function_vector(&model, &[InContext::arrows(&[], &[], "hot", "not one token")], 2);
+    assert!(matches!(unknown, Err(TechniqueError::Answer { .. })));
     assert!(matches!(function_vector(&model, &[], 2), Err(TechniqueError::Nothing { what: "prompts" })));
 }
 
@@ -328,19 +330,31 @@ fn an_adapter_of_rank_one_carries_over_to_what_it_was_not_taught() {
     assert_eq!(error.to_string(), "the rank is 0, not at least 1");
 }
 
-/// The most memory held while so many steps of training run, above what was held before.
-fn training_peak(model: &Model, steps: usize) -> usize {
+/// The most memory held while something runs, above what was held before.
+fn peak_of(run: impl FnOnce()) -> f64 {
     let before = memory::current_bytes();
     memory::reset_peak();
-    let settings = LoraSettings { rank: 2, steps, ..LoraSettings::default() };
-    train_lora(model, "layers[3].mlp", &[(EIFFEL, " Rome")], &settings).unwrap();
-    memory::peak_bytes().saturating_sub(before)
+    run();
+    memory::peak_bytes().saturating_sub(before) as f64
 }
 
 #[test]
 fn training_holds_no_more_memory_for_more_steps() {
     let model = demo();
-    training_peak(&model, 2);
-    let (few, many) = (training_peak(&model, 10), training_peak(&model, 80));
-    assert!(many as f64 <= 1.2 * few as f64 + 64e3, "{few} bytes for 10 steps, {many} for 80");
+    let adapter = |steps: usize| {
+        let settings = LoraSettings { rank: 2, steps, ..LoraSettings::default() };
+        train_lora(&model, "layers[3].mlp", &[(EIFFEL, " Rome")], &settings).unwrap();
+    };
+    let texts = vec![model.encode("hot -> cold, tall -> short, big -> small, old -> young").unwrap()];
+    let dictionary = |steps: usize| {
+        let settings =
+            DictionarySettings { n_features: 64, steps, batch: 64, ..DictionarySettings::default() };
+        train_dictionary(&model, &texts, 1, &settings).unwrap();
+    };
+    let trainings: [(&str, &dyn Fn(usize)); 2] = [("adapter", &adapter), ("dictionary", &dictionary)];
+    for (what, train) in trainings {
+        train(2);
+        let (few, many) = (peak_of(|| train(10)), peak_of(|| train(80)));
+        assert!(many <= 1.2 * few + 64e3, "{what}: {few} bytes for 10 steps, {many} for 80");
+    }
 }
