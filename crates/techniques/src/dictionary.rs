@@ -11,6 +11,9 @@ use crate::error::{Result, TechniqueError};
 use crate::plot::{Grid, Scale};
 use crate::tokens::{Token, check_layer, ids, tensor, texts, token, tokens};
 
+/// Texts written together, so that memory does not grow with their number.
+const ROWS: usize = 16;
+
 /// How a dictionary is trained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DictionarySettings {
@@ -77,12 +80,19 @@ pub fn own_texts(
     seed: i64,
 ) -> Result<Vec<Vec<i64>>> {
     let start = ids(&tokens(model, start)?);
-    let options = Generation::new(max_new_tokens).endless().sampled(seed).with("top_k", 0i64);
-    let trace = model.generate_with(options);
-    let generated = trace.invoke(vec![start; texts.max(1)]).generated().save();
-    let results = trace.run()?;
-    let seq = results.tensor(&generated)?.dims()[1];
-    Ok(results.ints(&generated)?.chunks(seq).map(<[i64]>::to_vec).collect())
+    let mut all = Vec::with_capacity(texts);
+    while all.len() < texts {
+        let rows = (texts - all.len()).min(ROWS);
+        // Another seed for each group, or all groups would write the same.
+        let seed = seed.wrapping_add(all.len() as i64);
+        let options = Generation::new(max_new_tokens).endless().sampled(seed).with("top_k", 0i64);
+        let trace = model.generate_with(options);
+        let generated = trace.invoke(vec![start.clone(); rows]).generated().save();
+        let results = trace.run()?;
+        let seq = results.tensor(&generated)?.dims().get(1).copied().unwrap_or(1);
+        all.extend(results.ints(&generated)?.chunks(seq).map(<[i64]>::to_vec));
+    }
+    Ok(all)
 }
 
 /// Trains a dictionary on the residual stream after a layer, over texts given as token ids.

@@ -270,6 +270,17 @@ fn a_dictionary_explains_with_few_features_and_one_of_them_matters() {
 }
 
 #[test]
+fn a_model_writes_as_many_different_texts_as_asked_and_the_same_again_from_a_seed() {
+    let model = demo();
+    let texts = own_texts(&model, "<|endoftext|>", 20, 12, 3).unwrap();
+    assert_eq!(texts.len(), 20);
+    assert!(texts.iter().all(|t| t.len() == 13 && t[0] == texts[0][0]));
+    let different: std::collections::BTreeSet<&Vec<i64>> = texts.iter().collect();
+    assert!(different.len() > 17, "{}", different.len());
+    assert_eq!(texts, own_texts(&model, "<|endoftext|>", 20, 12, 3).unwrap());
+}
+
+#[test]
 fn taking_out_all_features_leaves_what_the_dictionary_does_not_explain() {
     let model = demo();
     let texts = own_texts(&model, "<|endoftext|>", 4, 20, 1).unwrap();
