@@ -8,7 +8,7 @@ use std::rc::Rc;
 use pellucid_program::{Arg, InvokeId, Kind, Place, RegionKind, Steps, StopScope};
 use pellucid_runtime::environment::{GENERATOR, STREAMER};
 use pellucid_runtime::{Budget, Explanation, RunOptions};
-use pellucid_tensor::DType;
+use pellucid_tensor::{DType, Tensor};
 
 use crate::error::Result;
 use crate::index::Index;
@@ -266,6 +266,16 @@ impl Invoke {
     #[track_caller]
     pub fn parameter(&self, name: &str) -> Proxy {
         self.record(Kind::Parameter { name: name.into() })
+    }
+
+    /// A tensor of the caller's, as a value of the program: what an edit adds or puts in, see [`Model::try_edit`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Tensor`] if it cannot be computed.
+    #[track_caller]
+    pub fn constant(&self, tensor: &Tensor) -> Result<Proxy> {
+        let constant = self.recording.borrow_mut().constant(tensor)?;
+        Ok(self.record(Kind::Op { name: "clone".into(), args: vec![constant], kwargs: Vec::new() }))
     }
 
     /// Generated token ids `[batch, seq]`, the prompt's included.
