@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use pellucid_tensor::Tensor;
 use rustc_hash::FxHashMap;
@@ -43,19 +43,6 @@ impl<'a> LayerFuture<'a> {
         match output {
             Ok(value) => LayerFuture { state: State::Built(value) },
             Err(error) => LayerFuture::boxed(std::future::ready(Err(pass.locate(module, error)))),
-        }
-    }
-
-    /// The output of a module that has to wait only where somebody looks inside, which nobody does. An error gets the
-    /// module's path.
-    pub fn at_once(
-        pass: &Forward<'_>,
-        module: ModuleId,
-        output: impl Future<Output = Result<Value>>,
-    ) -> LayerFuture<'a> {
-        match std::pin::pin!(output).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(output) => LayerFuture::built(pass, module, output),
-            Poll::Pending => unreachable!("nothing to wait for where nobody looks"),
         }
     }
 

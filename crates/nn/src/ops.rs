@@ -78,6 +78,7 @@ impl<'a> Ops<'a> {
 
     /// Whether one of these operations is looked at.
     #[must_use]
+    #[inline]
     pub fn wants(&self, labels: &[&'static str]) -> bool {
         self.watched && labels.iter().any(|label| self.pass.hooks.wants(self.module, label))
     }
@@ -87,9 +88,44 @@ impl<'a> Ops<'a> {
     /// # Errors
     /// Whatever the hooks return; [`NnError::Argument`] if they put something else than a tensor in its place.
     pub async fn var(&self, label: &'static str, var: Var) -> Result<Var> {
-        if !self.watched || !self.pass.hooks.wants(self.module, label) {
+        if !self.wants(&[label]) {
             return Ok(var);
         }
+        // Futures of modules stay small, and quick to move, where the unusual is elsewhere.
+        Box::pin(self.announce(label, var)).await
+    }
+
+    /// Announces a freshly computed value; what comes back is gone on with.
+    ///
+    /// # Errors
+    /// As [`Ops::var`].
+    pub async fn tensor(&self, label: &'static str, tensor: Tensor) -> Result<Tensor> {
+        if !self.wants(&[label]) {
+            return Ok(tensor);
+        }
+        Ok(Box::pin(self.announce(label, Var::new(tensor))).await?.get()?)
+    }
+
+    /// Announces a freshly computed value that flows on as a storage.
+    ///
+    /// # Errors
+    /// As [`Ops::var`].
+    pub async fn fresh(&self, label: &'static str, tensor: Tensor) -> Result<Var> {
+        self.var(label, Var::new(tensor)).await
+    }
+
+    /// Announces what a module without modules inside gives.
+    ///
+    /// # Errors
+    /// As [`Ops::var`].
+    pub async fn value(&self, label: &'static str, value: Value) -> Result<Value> {
+        match value {
+            Value::Tensor(var) => Ok(Value::Tensor(self.var(label, var).await?)),
+            other => Ok(other),
+        }
+    }
+
+    async fn announce(self, label: &'static str, var: Var) -> Result<Var> {
         let mut value = Value::Tensor(var);
         poll_fn(|_| self.pass.hooks.poll_inner(self.module, label, &mut value)).await?;
         match value {
@@ -101,24 +137,5 @@ impl<'a> Ops<'a> {
                 got: other.kind(),
             }),
         }
-    }
-
-    /// Announces a freshly computed value; what comes back is gone on with.
-    ///
-    /// # Errors
-    /// As [`Ops::var`].
-    pub async fn tensor(&self, label: &'static str, tensor: Tensor) -> Result<Tensor> {
-        if !self.watched {
-            return Ok(tensor);
-        }
-        Ok(self.var(label, Var::new(tensor)).await?.get()?)
-    }
-
-    /// Announces a freshly computed value that flows on as a storage.
-    ///
-    /// # Errors
-    /// As [`Ops::var`].
-    pub async fn fresh(&self, label: &'static str, tensor: Tensor) -> Result<Var> {
-        self.var(label, Var::new(tensor)).await
     }
 }

@@ -85,7 +85,7 @@ impl AttentionCore {
         let (heads, pattern) = if dropout.is_none() && !args.pattern && !ops.wants(STEPS) {
             (q.attention(&k, &v, args.mask, self.spec)?, None)
         } else {
-            self.in_steps(pass, ops, (q, k, v), args.mask, dropout).await?
+            Box::pin(self.in_steps(pass, ops, (q, k, v), args.mask, dropout)).await?
         };
         let heads = ops.tensor("matmul_1", heads.cast(dtype)).await?;
         let merged = ops.fresh("reshape_0", Heads::merge(&heads)?).await?;

@@ -60,7 +60,13 @@ impl Linear {
         })
     }
 
-    async fn run(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
+    fn run(&self, args: &Args) -> Result<Value> {
+        let x = args.var(0, "input")?.get()?;
+        let bias = self.bias.as_ref().map(Parameter::get);
+        Ok(Value::tensor(x.linear(&self.weight.get(), bias.as_ref())?))
+    }
+
+    async fn announced(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
         let x = args.var(0, "input")?.get()?;
         let product = ops.tensor("matmul_0", x.matmul(&self.weight.get().transpose(-1, -2)?)?).await?;
         let Some(bias) = &self.bias else { return Ok(Value::tensor(product)) };
@@ -99,7 +105,12 @@ impl Conv1D {
         })
     }
 
-    async fn run(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
+    fn run(&self, args: &Args) -> Result<Value> {
+        let x = args.var(0, "x")?.get()?;
+        Ok(Value::tensor(x.matmul(&self.weight.get())?.add(&self.bias.get())?))
+    }
+
+    async fn announced(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
         let x = args.var(0, "x")?.get()?;
         let product = ops.tensor("matmul_0", x.matmul(&self.weight.get())?).await?;
         Ok(Value::Tensor(ops.fresh("add_0", product.add(&self.bias.get())?).await?))

@@ -1,7 +1,8 @@
 //! The blocks that architectures are assembled from.
 
-/// Implements [`crate::Layer`] for a type without modules inside, with a `module` field, an async method
-/// `run(&self, ops, args)`, and a method `places` that lists the operations it announces.
+/// Implements [`crate::Layer`] for a type without modules inside, with a `module` field, a method `run(&self, args)`, an
+/// async method `announced(&self, ops, args)` that does the same and announces the operations, and a method `places` that
+/// lists them.
 macro_rules! leaf {
     ($($t:ty),* $(,)?) => {$(
         impl $crate::Layer for $t {
@@ -15,9 +16,9 @@ macro_rules! leaf {
             ) -> $crate::LayerFuture<'a> {
                 let ops = $crate::Ops::of(pass, self.module);
                 if ops.is_watched() {
-                    return $crate::LayerFuture::running(pass, self.module, async move || self.run(ops, args).await);
+                    return $crate::LayerFuture::running(pass, self.module, async move || self.announced(ops, args).await);
                 }
-                $crate::LayerFuture::at_once(pass, self.module, self.run(ops, args))
+                $crate::LayerFuture::built(pass, self.module, self.run(&args))
             }
             fn ops(&self) -> Vec<$crate::OpPlace> {
                 self.places()

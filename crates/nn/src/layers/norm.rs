@@ -38,26 +38,28 @@ impl LayerNorm {
         })
     }
 
-    async fn run(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
+    fn run(&self, args: &Args) -> Result<Value> {
         let x = args.var(0, "input")?.get()?;
+        Ok(Value::tensor(x.layer_norm(Some(&self.weight.get()), Some(&self.bias.get()), self.eps)?))
+    }
+
+    async fn announced(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
+        let x = wide(&args.var(0, "input")?.get()?);
         let (weight, bias) = (self.weight.get(), self.bias.get());
-        let mut normed = x.layer_norm(Some(&weight), Some(&bias), self.eps)?;
-        if ops.is_watched() {
-            let x = wide(&x);
-            let labels = ["mean_0", "sub_0", "mean_1", "rsqrt_0", "mul_0"];
-            normed = in_steps(ops, normed, labels, |given| {
-                let or = |i: usize, own: Tensor| -> Tensor { given[i].clone().unwrap_or(own) };
-                let mean = or(0, x.mean(&[-1], true)?);
-                let centred = or(1, x.sub(&mean)?);
-                let variance = or(2, centred.mul(&centred)?.mean(&[-1], true)?);
-                let scale = or(3, variance.add_scalar(self.eps)?.rsqrt()?);
-                let normalised = or(4, centred.mul(&scale)?);
-                let last = normalised.mul(&weight.cast(x.dtype()))?.add(&bias.cast(x.dtype()))?;
-                Ok(([mean, centred, variance, scale, normalised], last))
-            })
-            .await?;
-        }
-        Ok(Value::Tensor(ops.fresh("layer_norm_0", normed).await?))
+        let whole = self.run(&args)?;
+        let labels = ["mean_0", "sub_0", "mean_1", "rsqrt_0", "mul_0"];
+        let normed = in_steps(ops, whole, labels, |given| {
+            let or = |i: usize, own: Tensor| -> Tensor { given[i].clone().unwrap_or(own) };
+            let mean = or(0, x.mean(&[-1], true)?);
+            let centred = or(1, x.sub(&mean)?);
+            let variance = or(2, centred.mul(&centred)?.mean(&[-1], true)?);
+            let scale = or(3, variance.add_scalar(self.eps)?.rsqrt()?);
+            let normalised = or(4, centred.mul(&scale)?);
+            let last = normalised.mul(&weight.cast(x.dtype()))?.add(&bias.cast(x.dtype()))?;
+            Ok(([mean, centred, variance, scale, normalised], last))
+        })
+        .await?;
+        ops.value("layer_norm_0", normed).await
     }
 
     fn places(&self) -> Vec<OpPlace> {
@@ -104,25 +106,28 @@ impl RmsNorm {
         })
     }
 
-    async fn run(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
+    fn run(&self, args: &Args) -> Result<Value> {
         let x = args.var(0, "hidden_states")?.get()?;
+        Ok(Value::tensor(x.rms_norm(&self.weight.get(), self.eps, self.offset, self.offset == 0.0)?))
+    }
+
+    async fn announced(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
+        let x = args.var(0, "hidden_states")?.get()?;
+        let (dtype, x) = (x.dtype(), wide(&x));
         let (weight, round_first) = (self.weight.get(), self.offset == 0.0);
-        let mut normed = x.rms_norm(&weight, self.eps, self.offset, round_first)?;
-        if ops.is_watched() {
-            let (dtype, x) = (x.dtype(), wide(&x));
-            normed = in_steps(ops, normed, ["mean_0", "rsqrt_0", "mul_0"], |given| {
-                let or = |i: usize, own: Tensor| -> Tensor { given[i].clone().unwrap_or(own) };
-                let square = or(0, x.mul(&x)?.mean(&[-1], true)?);
-                let scale = or(1, square.add_scalar(self.eps)?.rsqrt()?);
-                let normalised = or(2, x.mul(&scale)?);
-                let rounded = if round_first { normalised.cast(dtype) } else { normalised.clone() };
-                let weight = weight.cast(rounded.dtype());
-                let weight = if round_first { weight } else { weight.add_scalar(f64::from(self.offset))? };
-                Ok(([square, scale, normalised], rounded.mul(&weight)?))
-            })
-            .await?;
-        }
-        Ok(Value::Tensor(ops.fresh("mul_1", normed).await?))
+        let whole = self.run(&args)?;
+        let normed = in_steps(ops, whole, ["mean_0", "rsqrt_0", "mul_0"], |given| {
+            let or = |i: usize, own: Tensor| -> Tensor { given[i].clone().unwrap_or(own) };
+            let square = or(0, x.mul(&x)?.mean(&[-1], true)?);
+            let scale = or(1, square.add_scalar(self.eps)?.rsqrt()?);
+            let normalised = or(2, x.mul(&scale)?);
+            let rounded = if round_first { normalised.cast(dtype) } else { normalised.clone() };
+            let weight = weight.cast(rounded.dtype());
+            let weight = if round_first { weight } else { weight.add_scalar(f64::from(self.offset))? };
+            Ok(([square, scale, normalised], rounded.mul(&weight)?))
+        })
+        .await?;
+        ops.value("mul_1", normed).await
     }
 
     fn places(&self) -> Vec<OpPlace> {
@@ -149,13 +154,15 @@ fn wide(x: &Tensor) -> Tensor {
 /// The steps add in another order than the whole does, so they take its place only once one of them is changed.
 async fn in_steps<const N: usize>(
     ops: Ops<'_>,
-    whole: Tensor,
+    whole: Value,
     labels: [&'static str; N],
     steps: impl Fn(&[Option<Tensor>; N]) -> Result<([Tensor; N], Tensor)>,
-) -> Result<Tensor> {
+) -> Result<Value> {
+    let Value::Tensor(var) = &whole else { return Ok(whole) };
     if !ops.wants(&labels) {
         return Ok(whole);
     }
+    let tensor = var.get()?;
     let mut given = [const { None }; N];
     let mut is_changed = false;
     for (i, label) in labels.iter().enumerate() {
@@ -169,13 +176,13 @@ async fn in_steps<const N: usize>(
     if given.iter().all(Option::is_none) {
         return Ok(whole);
     }
-    let last = steps(&given)?.1.cast(whole.dtype());
+    let last = steps(&given)?.1.cast(tensor.dtype());
     if is_changed {
-        return Ok(last);
+        return Ok(Value::tensor(last));
     }
     // The same numbers at nodes of their own, whose gradients somebody reads: nothing is added, but they are reached.
-    let plain = steps(&[const { None }; N])?.1.cast(whole.dtype());
-    Ok(whole.add(&last.sub(&plain)?)?)
+    let plain = steps(&[const { None }; N])?.1.cast(tensor.dtype());
+    Ok(Value::tensor(tensor.add(&last.sub(&plain)?)?))
 }
 
 /// Whether a node is another one under a name of its own.

@@ -107,9 +107,12 @@ impl Activation {
         })
     }
 
-    async fn run(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
-        let active = self.kind.apply(&args.var(0, "input")?.get()?)?;
-        Ok(Value::Tensor(ops.fresh(self.kind.label(), active).await?))
+    fn run(&self, args: &Args) -> Result<Value> {
+        Ok(Value::tensor(self.kind.apply(&args.var(0, "input")?.get()?)?))
+    }
+
+    async fn announced(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
+        ops.value(self.kind.label(), self.run(&args)?).await
     }
 
     fn places(&self) -> Vec<OpPlace> {
@@ -136,8 +139,12 @@ impl Dropout {
         })
     }
 
-    async fn run(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
-        Ok(Value::Tensor(ops.var("dropout_0", args.var(0, "input")?).await?))
+    fn run(&self, args: &Args) -> Result<Value> {
+        Ok(Value::Tensor(args.var(0, "input")?))
+    }
+
+    async fn announced(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
+        ops.value("dropout_0", self.run(&args)?).await
     }
 
     fn places(&self) -> Vec<OpPlace> {

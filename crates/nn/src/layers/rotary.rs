@@ -233,7 +233,15 @@ impl RotaryEmbedding {
         })
     }
 
-    async fn run(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
+    fn run(&self, args: &Args) -> Result<Value> {
+        let like = args.var(0, "x")?.get()?;
+        let positions = args.var(1, "position_ids")?.get()?;
+        let (cos, sin) = self.angles.at(&positions, like.dtype())?;
+        let twice = |t: Tensor| Tensor::cat(&[t.clone(), t], -1).map(Value::tensor);
+        Ok(Value::tuple([twice(cos)?, twice(sin)?]))
+    }
+
+    async fn announced(&self, ops: Ops<'_>, args: Args) -> Result<Value> {
         let like = args.var(0, "x")?.get()?;
         let positions = args.var(1, "position_ids")?.get()?;
         let (angles, factor) = self.angles.turns(&positions)?;
