@@ -17,7 +17,8 @@ DTYPES = {
     torch.float64: "f64", torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16", torch.int64: "i64",
     torch.int32: "i32", torch.uint8: "u8", torch.bool: "bool",
 }
-FIRST = "first"
+# Of a value of the model in its first step, and of one that no step has made.
+FIRST, FREE = "first", "free"
 ALL = "steps all"
 POINTS = ("input", "inputs", "output", "pattern")
 
@@ -48,7 +49,7 @@ class Recording:
         self.open, self.invoke, self.steps, self.moved, self.lines = [0], None, [], {}, {}
         self.models = 1
         # The steps in which each open region happens.
-        self.happens = [FIRST]
+        self.happens = [FREE]
 
     def line(self):
         frame = sys._getframe(1)
@@ -62,19 +63,24 @@ class Recording:
         """Adds a statement; `text` is a word and operands, with the place for invoke and steps after the word."""
         word, _, rest = text.partition(" ")
         steps = steps or self.join(operands)
-        steps = self.happens[-1] if steps == FIRST else steps
+        steps = self.happens[-1] if steps == FREE else steps
         where = f"@{self.invoke} " if self.invoke is not None else ""
-        where += f"{steps} " if steps != FIRST else ""
+        where += f"{steps} " if steps not in (FIRST, FREE) else ""
         self.nodes.append((self.open[-1], f"{word} {where}{rest}".rstrip(), self.line()))
         return (kind or Proxy)(self, len(self.nodes) - 1, steps)
 
-    @staticmethod
-    def join(operands):
-        """What is made of values of repeated steps is repeated; else it belongs to the last of its values' steps."""
-        found = [p.steps for p in proxies(operands) if p.steps != FIRST]
+    def join(self, operands):
+        """What is made of values of repeated steps is repeated; else it belongs to the last of its values' steps.
+
+        What is made of free values alone, as the element of a list, happens in the steps that are selected around it;
+        what is made of nothing, as a new list, happens once.
+        """
+        found = [p.steps for p in proxies(operands)]
+        if found and set(found) == {FREE}:
+            return self.steps[-1][1] if self.steps else FREE
         repeated = [s for s in found if s.startswith("steps")]
-        single = sorted(found, key=lambda s: int(s.split()[1]) if s.startswith("step ") else -1)
-        return (repeated or single[-1:] or [FIRST])[0]
+        single = sorted((s for s in found if s.startswith("step ")), key=lambda s: int(s.split()[1]))
+        return (repeated or single[-1:] or [FIRST if FIRST in found else FREE])[0]
 
     def op(self, name, args, kwargs=None, kind=None):
         return self.node(f"op {name}{self.call(args, kwargs or {})}", (args, kwargs), kind=kind)
@@ -199,7 +205,7 @@ def proxies(value):
 class Proxy:
     """A value of the program."""
 
-    def __init__(self, recording, node, steps=FIRST):
+    def __init__(self, recording, node, steps=FREE):
         self.__dict__.update(recording=recording, _id=node, steps=steps)
 
     @property
@@ -456,7 +462,7 @@ class Scope:
     @contextlib.contextmanager
     def iter(self, collection):
         with self.recording.region(f"iter {self.recording.arg(collection)}", collection) as number:
-            yield self.recording.node(f"item ^{number}", steps=FIRST)
+            yield self.recording.node(f"item ^{number}", steps=FREE)
 
     @contextlib.contextmanager
     def cond(self, value):
@@ -472,7 +478,7 @@ class Scope:
     def stop(self):
         in_loop = any(self.recording.regions[r][0].startswith("iter") for r in self.recording.open)
         word = "loop" if in_loop else self.what
-        self.recording.node(f"stop {word}", steps=FIRST)
+        self.recording.node(f"stop {word}", steps=FREE)
 
     def log(self, *args):
         self.recording.node(f"log {self.recording.call(args, {})}", args)

@@ -80,6 +80,7 @@ pub(crate) enum Command {
     Patch(PatchArgs),
     Attention(AttentionArgs),
     Generate(GenerateArgs),
+    Run(RunArgs),
     Inspect(InspectArgs),
     Bench(BenchArgs),
     Train(TrainArgs),
@@ -167,10 +168,12 @@ pub(crate) struct AttentionArgs {
     pub(crate) head: Option<usize>,
 }
 
-/// Continue a text with the likeliest tokens
+/// Continue a text
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  pellucid generate \"Once upon a time\" --max-new-tokens 40")]
+  pellucid generate \"The Eiffel Tower\" --max-new-tokens 40
+  pellucid generate \"The Eiffel Tower\" --sample --temperature 0.8 --seed 3
+  pellucid generate \"The Eiffel Tower\" --beams 4")]
 pub(crate) struct GenerateArgs {
     /// The text to continue
     pub(crate) prompt: String,
@@ -181,6 +184,64 @@ pub(crate) struct GenerateArgs {
     /// Tokens to add at most
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_new_tokens: u32,
+
+    /// Draw each token at random instead of taking the likeliest
+    #[arg(long, conflicts_with = "beams")]
+    pub(crate) sample: bool,
+
+    /// With `--sample`: below 1 likelier tokens are drawn more often, above 1 less
+    #[arg(long, value_name = "T", requires = "sample")]
+    pub(crate) temperature: Option<f64>,
+
+    /// With `--sample`: draw among the N likeliest tokens only; 0 for all
+    #[arg(long, value_name = "N", requires = "sample")]
+    pub(crate) top_k: Option<u32>,
+
+    /// With `--sample`: draw among the likeliest tokens that together have this probability
+    #[arg(long, value_name = "P", requires = "sample")]
+    pub(crate) top_p: Option<f64>,
+
+    /// With `--sample`: the same seed gives the same text
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) seed: u32,
+
+    /// Above 1, tokens that have occurred become less likely
+    #[arg(long, value_name = "FACTOR")]
+    pub(crate) repetition_penalty: Option<f64>,
+
+    /// Search for the likeliest text, with so many continuations side by side
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) beams: Option<u32>,
+}
+
+/// Run an intervention program from its text form
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pellucid run patch.pel
+  pellucid run patch.pel --explain
+  pellucid run patch.pel --model openai-community/gpt2 --max-memory 2000 --json")]
+pub(crate) struct RunArgs {
+    /// The program, as `Program` prints it
+    pub(crate) program: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    /// Say what the program would do and what it would cost, without running it
+    #[arg(long)]
+    pub(crate) explain: bool,
+
+    /// Refuse the program if it needs more memory than so many megabytes
+    #[arg(long, value_name = "MB")]
+    pub(crate) max_memory: Option<f64>,
+
+    /// Refuse the program if it needs more than so many billion floating-point operations
+    #[arg(long, value_name = "GFLOP")]
+    pub(crate) max_gflop: Option<f64>,
+
+    /// Refuse the program if its operations would take longer than so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) max_seconds: Option<f64>,
 }
 
 /// Show the module tree with shapes and parameters

@@ -22,6 +22,22 @@ pub(crate) enum CliError {
         /// The command.
         command: &'static str,
     },
+    /// A file could not be read.
+    #[error("cannot read `{}`: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file does not hold a program.
+    #[error("`{}`: {source}", .path.display())]
+    Program {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: pellucid::ParseError,
+    },
     /// A file could not be written.
     #[error("cannot write `{}`: {source}", .path.display())]
     Write {
@@ -66,7 +82,7 @@ impl CliError {
             }
             CliError::NoModule { closest, .. } => closest.as_ref().map(|c| format!("did you mean `{c}`?")),
             CliError::Train(e) => e.hint().map(str::to_owned),
-            CliError::Write { .. } => None,
+            CliError::Write { .. } | CliError::Read { .. } | CliError::Program { .. } => None,
         }
     }
 }

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Patch(args) => commands::patch::run(args, &printer),
         Command::Attention(args) => commands::attention::run(args, &printer),
         Command::Generate(args) => commands::generate::run(args, &printer),
+        Command::Run(args) => commands::run::run(args, &printer),
         Command::Inspect(args) => commands::inspect::run(args, &printer),
         Command::Bench(args) => commands::bench::run(args, &printer),
         Command::Train(args) => commands::train::run(args, &printer),

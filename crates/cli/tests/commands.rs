@@ -120,3 +120,43 @@ fn completions_and_help_name_every_command() {
     }
     assert!(stdout(&pellucid(&["completions", "bash"])).contains("_pellucid"));
 }
+
+const PATCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/demo/patch.pel");
+
+#[test]
+fn a_program_runs_from_its_text_and_is_explained_before() {
+    let result: serde_json::Value =
+        serde_json::from_str(&stdout(&pellucid(&["run", PATCH, "--json"]))).unwrap();
+    assert_eq!(
+        result["clean"]["data"], result["patched"]["data"],
+        "the answer moves with the residual stream"
+    );
+    let explained = stdout(&pellucid(&["run", PATCH, "--explain"]));
+    assert!(explained.contains("floating-point operations"), "{explained}");
+    assert!(refusal(&["run", PATCH, "--max-memory", "1"]).contains("more than the 1.0 M allowed"));
+    assert!(refusal(&["run", "no-such-file.pel"]).contains("cannot read `no-such-file.pel`"));
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    assert!(refusal(&["run", manifest]).contains("line 1, column 1"));
+}
+
+#[test]
+fn a_seed_draws_the_same_text_again() {
+    let draw = |seed: &str| {
+        stdout(&pellucid(&[
+            "generate",
+            EIFFEL,
+            "-n",
+            "12",
+            "--sample",
+            "--temperature",
+            "1.5",
+            "--seed",
+            seed,
+        ]))
+    };
+    assert_eq!(draw("3"), draw("3"));
+    assert!((4..12).any(|seed| draw(&seed.to_string()) != draw("3")));
+    let search = stdout(&pellucid(&["generate", EIFFEL, "-n", "1", "--beams", "4"]));
+    assert!(search.ends_with(" Paris\n"), "{search}");
+    assert!(!pellucid(&["generate", EIFFEL, "--temperature", "2"]).status.success(), "without --sample");
+}

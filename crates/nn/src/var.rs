@@ -281,6 +281,7 @@ fn step_strides(step: &ViewStep, dims: &[usize], strides: &Strides) -> Option<St
                 .map(|i| if i < lead || dims[i - lead] != to[i] { 0 } else { strides[i - lead] })
                 .collect()
         }
+        ViewStep::Detach => strides.clone(),
         ViewStep::Reshape(to) => return reshape_strides(dims, strides, to),
     })
 }
@@ -317,7 +318,7 @@ fn layout(tensor: &Tensor) -> Strides {
                 .unwrap_or_else(|| shape::contiguous_strides(node.dims())),
             Op::Expand => step_strides(&ViewStep::Expand(node.dims().into()), input.dims(), &strides)
                 .expect("expansions are views"),
-            Op::Identity { .. } => strides,
+            Op::Identity { .. } | Op::Detach => strides,
             _ => dense_in_order_of(node.dims(), &strides),
         };
     }

@@ -51,6 +51,37 @@ impl Model {
         self.with_edit(edit)
     }
 
+    /// As [`Model::edit`], with interventions that can fail to be recorded, such as those that hold a tensor of the caller's.
+    ///
+    /// ```
+    /// use pellucid::{Model, tiny_config};
+    ///
+    /// # fn main() -> Result<(), pellucid::Error> {
+    /// let model = Model::random(tiny_config(), 7)?;
+    /// let direction = model.engine().from_vec(vec![0.5f32; 16], &[16])?;
+    /// let steered = model.try_edit(|model| {
+    ///     let hidden = model.resid_post(0);
+    ///     hidden.assign(&hidden + model.constant(&direction)?);
+    ///     Ok::<(), pellucid::Error>(())
+    /// })?;
+    /// let (plain, trace) = (model.trace(), steered.trace());
+    /// let before = plain.invoke([1, 2, 3]).resid_post(0).save();
+    /// let after = trace.invoke([1, 2, 3]).resid_post(0).save();
+    /// let (before, after) = (plain.run()?.floats(&before)?, trace.run()?.floats(&after)?);
+    /// assert!(before.iter().zip(&after).all(|(b, a)| (a - b - 0.5).abs() < 1e-6));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What `body` returns.
+    #[track_caller]
+    pub fn try_edit<E>(&self, body: impl FnOnce(&Invoke) -> Result<(), E>) -> Result<Model, E> {
+        let mut outcome = Ok(());
+        let edited = self.edit(|invoke| outcome = body(invoke));
+        outcome.map(|()| edited)
+    }
+
     /// As [`Model::edit`], in place: this handle's later traces start with the interventions.
     #[track_caller]
     pub fn edit_in_place(&mut self, body: impl FnOnce(&Invoke)) {

@@ -45,8 +45,8 @@ pub use pellucid_hub::{
 /// Layers and module trees, for those who write modules of their own.
 pub use pellucid_nn as nn;
 pub use pellucid_nn::{ModuleTree, NnError, Parameter, Skeleton, Value};
-pub use pellucid_program::{Program, closest};
-pub use pellucid_runtime::{RunError, RunErrorKind};
+pub use pellucid_program::{Kind, NodeId, ParseError, Program, closest, parse};
+pub use pellucid_runtime::{Budget, Explanation, Outcome, RunError, RunErrorKind, RunOptions};
 pub use pellucid_tensor::{DType, Engine, Scalar, Tensor};
 pub use prompt::Prompt;
 pub use proxy::{Operand, Proxy};

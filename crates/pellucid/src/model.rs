@@ -364,6 +364,18 @@ impl Model {
             && self.edits.iter().zip(other.edits.iter()).all(|(a, b)| Rc::ptr_eq(a, b))
     }
 
+    /// What such a program would do. Nothing is computed.
+    ///
+    /// # Errors
+    /// [`Error::Run`] for every mistake that can be seen without computing.
+    pub fn explain_program(
+        &self,
+        program: &pellucid_program::Program,
+    ) -> Result<pellucid_runtime::Explanation> {
+        let runner = pellucid_runtime::Runner { models: &[self.loaded()], callbacks: &[] };
+        Ok(runner.explain(program)?)
+    }
+
     /// Runs a program that was not recorded here, such as one read from its text form, on this model as its model 0.
     ///
     /// # Errors

@@ -35,6 +35,19 @@ impl Model {
         self.renamed(&plain).or_else(|| self.canonical(&plain)).unwrap_or_else(|| name.to_owned())
     }
 
+    /// Whether a module returns a tuple whose first item is the value people mean: blocks and attention modules.
+    pub(crate) fn returns_tuple(&self, module: &str) -> bool {
+        let path = self.path(module);
+        let sizes = self.sizes();
+        let Some(inside) = path.strip_prefix(&sizes.blocks).and_then(|p| p.strip_prefix('.')) else {
+            return false;
+        };
+        match inside.split_once('.') {
+            None => true,
+            Some((_, part)) => part == sizes.attention,
+        }
+    }
+
     /// The path with every part that is no child's name replaced by the name it was given for.
     fn renamed(&self, path: &str) -> Option<String> {
         let tree = self.network().tree();

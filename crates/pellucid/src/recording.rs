@@ -5,9 +5,10 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use pellucid_program::{
-    Arg, Builder, Constant, Dtype, InvokeId, Kind, Line, NodeId, RegionId, RegionKind, SourceId, Steps,
+    Arg, Builder, Constant, Dtype, InvokeId, Kind, Line, NodeId, Program, RegionId, RegionKind, SourceId,
+    Steps,
 };
-use pellucid_runtime::{Callback, RunOptions, Runner};
+use pellucid_runtime::{Callback, Explanation, RunError, RunOptions, Runner};
 use pellucid_tensor::{DType, Tensor};
 
 use crate::error::Result;
@@ -125,16 +126,7 @@ impl Recording {
 
     /// A tensor of the caller's in the table of constants.
     pub(crate) fn constant(&mut self, tensor: &Tensor) -> Result<Arg> {
-        let dtype = match tensor.dtype() {
-            DType::F64 => Dtype::F64,
-            DType::F32 => Dtype::F32,
-            DType::F16 => Dtype::F16,
-            DType::BF16 => Dtype::Bf16,
-            DType::I64 => Dtype::I64,
-            DType::I32 => Dtype::I32,
-            DType::U8 => Dtype::U8,
-            DType::Bool => Dtype::Bool,
-        };
+        let dtype = dtype(tensor.dtype());
         let bytes = tensor.eval()?.contiguous().bytes().into();
         let constant = Constant { dtype, shape: tensor.dims().to_vec(), bytes };
         Ok(Arg::Constant(self.builder.constant(constant)))
@@ -152,13 +144,39 @@ impl Recording {
     }
 }
 
+/// An element type, as programs name it.
+pub(crate) fn dtype(dtype: DType) -> Dtype {
+    match dtype {
+        DType::F64 => Dtype::F64,
+        DType::F32 => Dtype::F32,
+        DType::F16 => Dtype::F16,
+        DType::BF16 => Dtype::Bf16,
+        DType::I64 => Dtype::I64,
+        DType::I32 => Dtype::I32,
+        DType::U8 => Dtype::U8,
+        DType::Bool => Dtype::Bool,
+    }
+}
+
 /// Runs what has been recorded.
 pub(crate) fn run(recording: &SharedRecording, options: RunOptions) -> Result<Results> {
+    let outcome = with_runner(recording, |runner, program| runner.run(program, options))?;
+    Ok(Results::new(outcome, recording.clone()))
+}
+
+/// What running it would do.
+pub(crate) fn explain(recording: &SharedRecording) -> Result<Explanation> {
+    with_runner(recording, |runner, program| runner.explain(program))
+}
+
+fn with_runner<T>(
+    recording: &SharedRecording,
+    go: impl FnOnce(&Runner<'_>, &Program) -> Result<T, RunError>,
+) -> Result<T> {
     let (program, callbacks, models) = {
         let recording = recording.borrow();
         (recording.builder.clone().finish(), recording.callbacks.clone(), recording.models.clone())
     };
     let models: Vec<_> = models.iter().map(Model::loaded).collect();
-    let outcome = Runner { models: &models, callbacks: &callbacks }.run(&program, options)?;
-    Ok(Results::new(outcome, recording.clone()))
+    Ok(go(&Runner { models: &models, callbacks: &callbacks }, &program)?)
 }

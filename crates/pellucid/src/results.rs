@@ -74,6 +74,34 @@ impl Results {
         Ok(self.tensor(proxy)?.cast(pellucid_tensor::DType::F32).to_vec()?)
     }
 
+    /// Elements of the tensors of a saved list, one tensor after another: what a loop collected, such as losses.
+    ///
+    /// ```
+    /// use pellucid::{Model, tiny_config};
+    ///
+    /// # fn main() -> Result<(), pellucid::Error> {
+    /// let model = Model::random(tiny_config(), 7)?;
+    /// let trace = model.trace();
+    /// let norms = trace.list().save();
+    /// let prompt = trace.invoke([1, 2, 3]);
+    /// for layer in 0..2 {
+    ///     norms.append(&prompt.resid_post(layer).op("norm", []));
+    /// }
+    /// assert_eq!(trace.run()?.list_floats(&norms)?.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Results::tensors`].
+    pub fn list_floats(&self, proxy: &Proxy) -> Result<Vec<f32>> {
+        let mut all = Vec::new();
+        for tensor in self.tensors(proxy)? {
+            all.extend(tensor.cast(pellucid_tensor::DType::F32).to_vec::<f32>()?);
+        }
+        Ok(all)
+    }
+
     /// Elements of a saved tensor of integers, row-major.
     ///
     /// # Errors

@@ -6,11 +6,11 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use pellucid_program::{RegionKind, Steps};
-use pellucid_runtime::RunOptions;
+use pellucid_runtime::{Budget, Explanation, RunOptions};
 
 use crate::error::Result;
 use crate::model::Model;
-use crate::recording::{Recording, run};
+use crate::recording::{Recording, explain, run};
 use crate::results::Results;
 use crate::scope::Scope;
 use crate::trace::{Generation, Trace};
@@ -88,11 +88,27 @@ impl Session {
         run(&self.recording, RunOptions::default())
     }
 
+    /// As run, if it costs no more than allowed; refused with the figures before anything is computed otherwise.
+    ///
+    /// # Errors
+    /// [`crate::Error::Run`], with the line at fault or the figures.
+    pub fn run_within(&self, budget: Budget) -> Result<Results> {
+        run(&self.recording, RunOptions { budget, ..RunOptions::default() })
+    }
+
+    /// What running the session would do: work, memory, how much is shared. Nothing is computed.
+    ///
+    /// # Errors
+    /// [`crate::Error::Run`] for every mistake that can be seen without computing.
+    pub fn explain(&self) -> Result<Explanation> {
+        explain(&self.recording)
+    }
+
     /// Builds the session without computing: every value is known by its shape, every mistake in shapes is found.
     ///
     /// # Errors
     /// [`crate::Error::Run`], with the line at fault.
     pub fn scan(&self) -> Result<Results> {
-        run(&self.recording, RunOptions { scan: true })
+        run(&self.recording, RunOptions { scan: true, ..RunOptions::default() })
     }
 }

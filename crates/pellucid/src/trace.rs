@@ -6,14 +6,16 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use pellucid_program::{Arg, InvokeId, Kind, Place, RegionKind, Steps, StopScope};
-use pellucid_runtime::RunOptions;
 use pellucid_runtime::environment::{GENERATOR, STREAMER};
+use pellucid_runtime::{Budget, Explanation, RunOptions};
+use pellucid_tensor::{DType, Tensor};
 
 use crate::error::Result;
+use crate::index::Index;
 use crate::model::Model;
 use crate::prompt::Prompt;
 use crate::proxy::{Operand, Proxy};
-use crate::recording::{Recording, SharedRecording, run};
+use crate::recording::{Recording, SharedRecording, explain, run};
 use crate::results::Results;
 use crate::scope::Scope;
 
@@ -139,12 +141,28 @@ impl Trace {
         run(&self.recording, RunOptions::default())
     }
 
+    /// As run, if it costs no more than allowed; refused with the figures before anything is computed otherwise.
+    ///
+    /// # Errors
+    /// [`crate::Error::Run`], with the line at fault or the figures.
+    pub fn run_within(&self, budget: Budget) -> Result<Results> {
+        run(&self.recording, RunOptions { budget, ..RunOptions::default() })
+    }
+
+    /// What running the trace would do: work, memory, how much is shared. Nothing is computed.
+    ///
+    /// # Errors
+    /// [`crate::Error::Run`] for every mistake that can be seen without computing.
+    pub fn explain(&self) -> Result<Explanation> {
+        explain(&self.recording)
+    }
+
     /// Builds the trace without computing: every value is known by its shape, every mistake in shapes is found.
     ///
     /// # Errors
     /// [`crate::Error::Run`], with the line at fault.
     pub fn scan(&self) -> Result<Results> {
-        run(&self.recording, RunOptions { scan: true })
+        run(&self.recording, RunOptions { scan: true, ..RunOptions::default() })
     }
 }
 
@@ -250,6 +268,16 @@ impl Invoke {
         self.record(Kind::Parameter { name: name.into() })
     }
 
+    /// A tensor of the caller's, as a value of the program: what an edit adds or puts in, see [`Model::try_edit`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Tensor`] if it cannot be computed.
+    #[track_caller]
+    pub fn constant(&self, tensor: &Tensor) -> Result<Proxy> {
+        let constant = self.recording.borrow_mut().constant(tensor)?;
+        Ok(self.record(Kind::Op { name: "clone".into(), args: vec![constant], kwargs: Vec::new() }))
+    }
+
     /// Generated token ids `[batch, seq]`, the prompt's included.
     #[must_use]
     #[track_caller]
@@ -299,6 +327,30 @@ impl Invoke {
     #[track_caller]
     pub fn skip(&self, module: &str, value: impl Into<Operand>) {
         self.record(Kind::Skip { module: self.model.path(module), value: value.into().0 });
+    }
+
+    /// Keeps what many modules return, in a dictionary by the names given: tensors, where they return tuples the first.
+    ///
+    /// What is kept is the part that `index` selects, if any, and of another element type if one is given.
+    #[must_use]
+    #[track_caller]
+    pub fn cache(&self, modules: &[&str], index: Option<Index>, dtype: Option<DType>) -> Proxy {
+        let all = self.record(Kind::op("dict", []));
+        for &module in modules {
+            let mut value = self.output(module);
+            if self.model.returns_tuple(module) {
+                value = value.item(0);
+            }
+            if let Some(index) = &index {
+                value = value.at(index.clone());
+            }
+            if let Some(dtype) = dtype {
+                value = value.op("to", [Operand(Arg::Dtype(crate::recording::dtype(dtype)))]);
+            }
+            // A copy: later writes in place are not seen.
+            all.op("setitem", [module.into(), value.cloned().into()]);
+        }
+        all.save()
     }
 
     /// Calls a module on a value, outside the forward pass.

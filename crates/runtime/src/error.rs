@@ -23,6 +23,9 @@ pub enum RunErrorKind {
     /// The program was refused before anything ran.
     #[error("{}", list(.0))]
     Refused(Vec<Fault>),
+    /// Several faults, all those that can be seen without computing.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Several(Vec<RunError>),
     /// The forward pass could not be built.
     #[error(transparent)]
     Model(#[from] NnError),
@@ -75,6 +78,16 @@ pub enum RunErrorKind {
     Host {
         /// What it said.
         reason: String,
+    },
+    /// The program would cost more than it may.
+    #[error("{}", crate::explain::over_budget(.what, *.limit, *.needed))]
+    OverBudget {
+        /// What is limited.
+        what: &'static str,
+        /// How much of it is allowed.
+        limit: u64,
+        /// How much the program needs.
+        needed: u64,
     },
     /// A value was read that its program did not save.
     #[error("the value was not saved")]
@@ -149,8 +162,16 @@ impl RunError {
                 hints.dedup();
                 (!hints.is_empty()).then(|| hints.join("\n"))
             }
+            RunErrorKind::Several(faults) => {
+                let mut hints: Vec<String> = faults.iter().filter_map(RunError::hint).collect();
+                hints.dedup();
+                (!hints.is_empty()).then(|| hints.join("\n"))
+            }
             RunErrorKind::Model(e) => e.hint(),
             RunErrorKind::Tensor(e) | RunErrorKind::Computing { fault: e, .. } => e.hint(),
+            RunErrorKind::OverBudget { .. } => {
+                Some("save less, run fewer invokes at once, or raise the limit".into())
+            }
             RunErrorKind::NotSaved => Some("call `.save()` on it inside the trace".into()),
             RunErrorKind::NoGradient => {
                 Some("read gradients of values that the loss is computed from, before its `backward`".into())

@@ -8,6 +8,7 @@ mod block;
 mod edits;
 pub mod environment;
 pub mod error;
+mod explain;
 mod generation;
 pub mod input;
 mod layout;
@@ -18,5 +19,6 @@ mod training;
 mod truth;
 
 pub use error::{Result, RunError, RunErrorKind};
+pub use explain::{Budget, Explanation, ProductWork, Unknown};
 pub use input::Encoder;
 pub use run::{Callback, Loaded, LogLine, Outcome, RunOptions, Runner};

@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 use crate::block::run_root;
 use crate::environment::ModelEnvironment;
 use crate::error::{Result, RunError, RunErrorKind};
+use crate::explain::Budget;
 use crate::input::Encoder;
 use crate::state::{State, base_model};
 
@@ -18,6 +19,8 @@ use crate::state::{State, base_model};
 pub struct RunOptions {
     /// Shapes only: nothing is computed but what a shape depends on, and a generation is followed to its first token.
     pub scan: bool,
+    /// What the program may cost at most; checked before anything is computed.
+    pub budget: Budget,
 }
 
 /// A function of the host's: it is handed computed values and gives one back, or says in words why it cannot.
@@ -98,13 +101,19 @@ impl Runner<'_> {
     /// All faults that can be seen without running, together ([`RunErrorKind::Refused`]); else the first fault met,
     /// with its line.
     pub fn run(&self, program: &Program, options: RunOptions) -> Result<Outcome> {
-        self.check_models(program)?;
-        let faults = verify(program, &ModelEnvironment::new(program, self.models));
-        if !faults.is_empty() {
-            return Err(RunError::new(RunErrorKind::Refused(faults)));
+        self.check(program)?;
+        if !options.budget.is_unlimited() {
+            options.budget.check(&self.explain(program)?)?;
+        }
+        if is_staged(program) {
+            self.check_shapes(program)?;
         }
         let state = State::new(program, *self, options.scan);
-        let result = run_root(&state);
+        let mut result = run_root(&state);
+        if result.is_err() && !is_staged(program) {
+            // Nothing has been computed yet, so that all mistakes can be told together.
+            result = self.check_shapes(program).and(result);
+        }
         let State { table, logs, .. } = state;
         let (values, logs) = (table.into_values(), logs.into_inner());
         result.map_err(|e| name_lines(program, &values, e))?;
@@ -144,6 +153,13 @@ impl Runner<'_> {
         Ok(Outcome { values: kept, logs, scanned: options.scan })
     }
 
+    /// Refuses a program for everything that can be seen without running it.
+    pub(crate) fn check(&self, program: &Program) -> Result<()> {
+        self.check_models(program)?;
+        let faults = verify(program, &ModelEnvironment::new(program, self.models));
+        if faults.is_empty() { Ok(()) } else { Err(RunError::new(RunErrorKind::Refused(faults))) }
+    }
+
     /// Every model number of a program stands for a model.
     fn check_models(&self, program: &Program) -> Result<()> {
         for region in &program.regions {
@@ -164,8 +180,22 @@ impl Runner<'_> {
     }
 }
 
+/// Whether something is computed before the end of a program, so that its mistakes must be looked for before it runs.
+fn is_staged(program: &Program) -> bool {
+    let traces = program.regions.iter().filter(|r| matches!(r.kind, RegionKind::Trace { .. })).count();
+    let region = |kind: &RegionKind| {
+        matches!(
+            kind,
+            RegionKind::Cond { .. } | RegionKind::Iter { .. } | RegionKind::Trace { generate: Some(_), .. }
+        )
+    };
+    traces > 1
+        || program.regions.iter().any(|r| region(&r.kind))
+        || program.nodes.iter().any(|n| matches!(n.kind, Kind::Host { .. } | Kind::OptimizerStep { .. }))
+}
+
 /// A fault found while computing, with the lines of the statements that asked for the value at fault.
-fn name_lines(program: &Program, values: &[Option<Value>], error: RunError) -> RunError {
+pub(crate) fn name_lines(program: &Program, values: &[Option<Value>], error: RunError) -> RunError {
     let RunErrorKind::Tensor(fault) = *error.kind else { return error };
     let Some(node) = fault.node().cloned() else {
         return RunError { kind: Box::new(RunErrorKind::Tensor(fault)), ..error };

@@ -7,6 +7,8 @@ use pellucid_program::{Dependence, Kind, NodeId, Program, RegionId, RegionKind, 
 use pellucid_tensor::Tensor;
 use rustc_hash::FxHashMap;
 
+use crate::error::RunError;
+use crate::explain::Unknown;
 use crate::input::Encoder;
 use crate::layout::Layout;
 use crate::run::{LogLine, Runner};
@@ -75,6 +77,16 @@ pub(crate) struct State<'r> {
     pub runner: Runner<'r>,
     /// Shapes only.
     pub scan: bool,
+    /// Shapes only, and not even what shapes depend on is computed; what would be is noted.
+    pub explain: bool,
+    /// What would be computed though nobody saves it, when explaining.
+    pub planned: RefCell<Vec<Tensor>>,
+    /// Whether values differ from those of a run, when explaining.
+    pub guesses: Cell<bool>,
+    /// Every fault met, when explaining.
+    pub faults: RefCell<Vec<RunError>>,
+    /// Where going on needs a computed value, when explaining.
+    pub unknown: RefCell<Vec<Unknown>>,
     pub layout: Layout,
     pub dependence: Dependence,
     pub table: Table,
@@ -104,6 +116,11 @@ impl<'r> State<'r> {
             program,
             runner,
             scan,
+            explain: false,
+            planned: RefCell::default(),
+            guesses: Cell::new(false),
+            faults: RefCell::default(),
+            unknown: RefCell::default(),
             layout: Layout::new(program),
             dependence,
             table,
@@ -116,6 +133,11 @@ impl<'r> State<'r> {
             ended: Cell::new(None),
             cut_short: Cell::new(false),
         }
+    }
+
+    /// To explain a program.
+    pub(crate) fn explaining(program: &'r Program, runner: Runner<'r>) -> State<'r> {
+        State { explain: true, ..State::new(program, runner, true) }
     }
 
     /// The model that a number of the program means, and its encoder.

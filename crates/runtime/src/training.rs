@@ -61,6 +61,11 @@ impl Training {
         self.parameters.borrow().iter().map(|p| Ok(p.var.base().get()?)).collect()
     }
 
+    /// The gradients that parameters hold.
+    pub(crate) fn gradients(&self) -> Vec<Tensor> {
+        self.parameters.borrow().iter().filter_map(|p| p.gradient.clone()).collect()
+    }
+
     /// Adds what a backward found for the parameters, in their order.
     pub(crate) fn add_gradients(&self, found: &[Option<Tensor>]) -> Result<()> {
         for (parameter, found) in self.parameters.borrow_mut().iter_mut().zip(found) {

@@ -55,6 +55,38 @@ pub enum TechniqueError {
         /// How many there are.
         n_heads: usize,
     },
+    /// Nothing was given of something that a technique needs.
+    #[error("no {what} are given")]
+    Nothing {
+        /// What is needed.
+        what: &'static str,
+    },
+    /// A text that does not hold the subject it is about.
+    #[error("the prompt {prompt:?} does not hold the subject {subject:?} as tokens of its own")]
+    Subject {
+        /// The prompt.
+        prompt: String,
+        /// The subject.
+        subject: String,
+    },
+    /// A place that a model of this family does not have.
+    #[error("a model of type `{model_type}` has no {what} that is known")]
+    Place {
+        /// What was looked for.
+        what: &'static str,
+        /// The model's type.
+        model_type: String,
+    },
+    /// A number that makes no sense where it stands.
+    #[error("{what} is {got}, not {expected}")]
+    Setting {
+        /// Which setting.
+        what: &'static str,
+        /// What it must be.
+        expected: &'static str,
+        /// What it is.
+        got: f64,
+    },
 }
 
 impl TechniqueError {
@@ -76,7 +108,14 @@ impl TechniqueError {
             TechniqueError::SameAnswer { .. } => {
                 "name two answers, or change the corrupted prompt until the model answers differently".into()
             }
-            TechniqueError::Layer { .. } | TechniqueError::Head { .. } => return None,
+            TechniqueError::Subject { .. } => {
+                "write the subject exactly as in the prompt, with whole words around it".into()
+            }
+            TechniqueError::Layer { .. }
+            | TechniqueError::Head { .. }
+            | TechniqueError::Nothing { .. }
+            | TechniqueError::Place { .. }
+            | TechniqueError::Setting { .. } => return None,
         })
     }
 }

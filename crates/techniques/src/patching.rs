@@ -8,6 +8,7 @@ use pellucid::{Model, Proxy};
 
 use crate::error::{Result, TechniqueError};
 use crate::plot::{Grid, Scale};
+use crate::predictions::next_token_logits;
 use crate::tokens::{Token, answer, ids, texts, token, tokens};
 
 /// Which activations are patched.
@@ -69,40 +70,9 @@ pub fn patch_sweep(
     sweep: &PatchSweep,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Patched> {
-    let (clean, corrupted) = (tokens(model, &sweep.clean)?, tokens(model, &sweep.corrupted)?);
-    if clean.len() != corrupted.len() {
-        return Err(TechniqueError::Lengths {
-            clean: clean.len(),
-            corrupted: corrupted.len(),
-            tokens: [texts(&clean).join("|"), texts(&corrupted).join("|")],
-        });
-    }
+    let Pair { clean, corrupted, answer, foil, clean_difference, corrupted_difference } =
+        Pair::measure(model, sweep)?;
     let sizes = model.sizes().clone();
-    let last_logits = |invoke: &pellucid::Invoke| {
-        invoke.call(&sizes.unembedding, invoke.output(&sizes.final_norm).at((0, -1)))
-    };
-
-    let trace = model.trace();
-    let (a, b) = (trace.invoke(&ids(&clean)), trace.invoke(&ids(&corrupted)));
-    let (clean_logits, corrupted_logits) = (last_logits(&a).save(), last_logits(&b).save());
-    let results = trace.run()?;
-    let (clean_logits, corrupted_logits) =
-        (results.floats(&clean_logits)?, results.floats(&corrupted_logits)?);
-    let best = |logits: &[f32]| {
-        let top = (0..logits.len()).max_by(|&i, &j| logits[i].total_cmp(&logits[j])).unwrap_or(0);
-        token(model, top as i64)
-    };
-    let named = |text: &Option<String>, logits: &[f32]| match text {
-        Some(text) => answer(model, text),
-        None => best(logits),
-    };
-    let (right, foil) = (named(&sweep.answer, &clean_logits)?, named(&sweep.foil, &corrupted_logits)?);
-    if right == foil {
-        return Err(TechniqueError::SameAnswer { answer: right.text });
-    }
-    let difference = |logits: &[f32]| logits[right.id as usize] - logits[foil.id as usize];
-    let (clean_difference, corrupted_difference) = (difference(&clean_logits), difference(&corrupted_logits));
-
     let places = if sweep.site == PatchSite::Heads { sizes.n_heads } else { clean.len() };
     let mut effects = Vec::with_capacity(sizes.n_layers);
     for layer in 0..sizes.n_layers {
@@ -121,8 +91,7 @@ pub fn patch_sweep(
                 } else {
                     target.set((.., place), original.at((.., place)));
                 }
-                let logits = last_logits(&invoke);
-                (logits.at(right.id) - &logits.at(foil.id)).save()
+                difference(model, &invoke, &answer, &foil).save()
             })
             .collect();
         let results = trace.run()?;
@@ -135,7 +104,7 @@ pub fn patch_sweep(
         site: sweep.site,
         clean,
         corrupted,
-        answer: right,
+        answer,
         foil,
         clean_difference,
         corrupted_difference,
@@ -143,8 +112,66 @@ pub fn patch_sweep(
     })
 }
 
+/// Two prompts of one length, their answers, and how far each run tells the answers apart.
+pub(crate) struct Pair {
+    pub(crate) clean: Vec<Token>,
+    pub(crate) corrupted: Vec<Token>,
+    pub(crate) answer: Token,
+    pub(crate) foil: Token,
+    pub(crate) clean_difference: f32,
+    pub(crate) corrupted_difference: f32,
+}
+
+impl Pair {
+    /// Runs both prompts.
+    pub(crate) fn measure(model: &Model, sweep: &PatchSweep) -> Result<Pair> {
+        let (clean, corrupted) = (tokens(model, &sweep.clean)?, tokens(model, &sweep.corrupted)?);
+        if clean.len() != corrupted.len() {
+            return Err(TechniqueError::Lengths {
+                clean: clean.len(),
+                corrupted: corrupted.len(),
+                tokens: [texts(&clean).join("|"), texts(&corrupted).join("|")],
+            });
+        }
+        let trace = model.trace();
+        let (a, b) = (trace.invoke(&ids(&clean)), trace.invoke(&ids(&corrupted)));
+        let last = |invoke| next_token_logits(model, invoke).at(0).save();
+        let (clean_logits, corrupted_logits) = (last(&a), last(&b));
+        let results = trace.run()?;
+        let (clean_logits, corrupted_logits) =
+            (results.floats(&clean_logits)?, results.floats(&corrupted_logits)?);
+        let best = |logits: &[f32]| {
+            let top = (0..logits.len()).max_by(|&i, &j| logits[i].total_cmp(&logits[j])).unwrap_or(0);
+            token(model, top as i64)
+        };
+        let named = |text: &Option<String>, logits: &[f32]| match text {
+            Some(text) => answer(model, text),
+            None => best(logits),
+        };
+        let (right, foil) = (named(&sweep.answer, &clean_logits)?, named(&sweep.foil, &corrupted_logits)?);
+        if right == foil {
+            return Err(TechniqueError::SameAnswer { answer: right.text });
+        }
+        let difference = |logits: &[f32]| logits[right.id as usize] - logits[foil.id as usize];
+        Ok(Pair {
+            clean_difference: difference(&clean_logits),
+            corrupted_difference: difference(&corrupted_logits),
+            clean,
+            corrupted,
+            answer: right,
+            foil,
+        })
+    }
+}
+
+/// The logit of the answer less that of the foil, after the last token.
+pub(crate) fn difference(model: &Model, invoke: &pellucid::Invoke, answer: &Token, foil: &Token) -> Proxy {
+    let logits = next_token_logits(model, invoke);
+    logits.at((0, answer.id)) - &logits.at((0, foil.id))
+}
+
 /// The activation of a kind in a layer: `[batch, seq, channels]`.
-fn site(model: &Model, invoke: &pellucid::Invoke, site: PatchSite, layer: usize) -> Proxy {
+pub(crate) fn site(model: &Model, invoke: &pellucid::Invoke, site: PatchSite, layer: usize) -> Proxy {
     let sizes = model.sizes();
     match site {
         PatchSite::ResidualStream => invoke.output(&model.block(layer, "")).item(0),
@@ -160,6 +187,14 @@ impl Patched {
     /// # Errors
     /// If the grid is too large to draw.
     pub fn figure(&self) -> Result<Grid> {
+        let claim = format!(
+            "share of the logit difference {:?} − {:?} that one clean activation restores",
+            self.answer.text, self.foil.text
+        );
+        self.figure_of("Activation patching", claim)
+    }
+
+    pub(crate) fn figure_of(&self, technique: &str, claim: String) -> Result<Grid> {
         let rows: Vec<String> = (0..self.effects.len()).rev().map(|l| l.to_string()).collect();
         let columns: Vec<String> =
             if self.site == PatchSite::Heads {
@@ -183,11 +218,8 @@ impl Patched {
         let axis = if self.site == PatchSite::Heads { "head" } else { "token" };
         let limit = values.iter().fold(1.0f32, |m, v| m.max(v.abs()));
         Ok(Grid::new(rows, columns, values)?
-            .with_title(format!("Activation patching: {what}"))
-            .with_subtitle(format!(
-                "share of the logit difference {:?} − {:?} that one clean activation restores",
-                self.answer.text, self.foil.text
-            ))
+            .with_title(format!("{technique}: {what}"))
+            .with_subtitle(claim)
             .with_axes("layer", axis)
             .with_scale(Scale::diverging_to(limit))
             .with_legend("0 = corrupted run, 1 = clean run")

@@ -58,3 +58,22 @@ pub(crate) fn answer(model: &Model, text: &str) -> Result<Token> {
         }),
     }
 }
+
+/// The token ids of several prompts, of which there must be some.
+pub(crate) fn rows<P: AsRef<str>>(model: &Model, prompts: &[P]) -> Result<Vec<Vec<i64>>> {
+    if prompts.is_empty() {
+        return Err(TechniqueError::Nothing { what: "prompts" });
+    }
+    prompts.iter().map(|p| Ok(ids(&tokens(model, p.as_ref())?))).collect()
+}
+
+/// Refuses a layer that the model does not have.
+pub(crate) fn check_layer(model: &Model, layer: usize) -> Result<()> {
+    let n_layers = model.sizes().n_layers;
+    if layer < n_layers { Ok(()) } else { Err(TechniqueError::Layer { layer, n_layers }) }
+}
+
+/// Numbers of the caller's as a tensor of the model's engine.
+pub(crate) fn tensor(model: &Model, values: &[f32], dims: &[usize]) -> Result<pellucid::Tensor> {
+    Ok(model.engine().from_vec(values.to_vec(), dims).map_err(pellucid::Error::from)?)
+}

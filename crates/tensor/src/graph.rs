@@ -146,6 +146,17 @@ impl Tensor {
         self.node.value.get().is_some()
     }
 
+    /// The value without its history: gradients do not flow past it. The elements are not copied.
+    #[must_use]
+    pub fn stop_gradient(&self) -> Tensor {
+        self.node.engine.node(
+            Op::Detach,
+            SmallVec::from_iter([self.clone()]),
+            self.node.dims.clone(),
+            self.dtype(),
+        )
+    }
+
     /// The value as a place of its own: equal, but never merged with another node, so that a gradient can be read
     /// at it alone.
     #[must_use]
@@ -274,9 +285,10 @@ impl Engine {
         let hash = hasher.finish();
 
         let mut table = self.state.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = table.entries.find(hash, |(h, weak)| {
+        // An entry that the same operation left behind is taken over: a value made and dropped over and over has one.
+        let found = table.entries.find_mut(hash, |(h, weak)| {
             *h == hash
-                && weak.upgrade().is_some_and(|node| {
+                && weak.upgrade().is_none_or(|node| {
                     node.dtype == dtype
                         && node.op == op
                         && node.dims == dims
@@ -284,7 +296,7 @@ impl Engine {
                         && node.inputs.iter().zip(&inputs).all(|(a, b)| a.same_node(b))
                 })
         });
-        if let Some(node) = found.and_then(|(_, weak)| weak.upgrade()) {
+        if let Some(node) = found.as_ref().and_then(|(_, weak)| weak.upgrade()) {
             return Tensor { node };
         }
         let node = Arc::new(Node {
@@ -297,6 +309,10 @@ impl Engine {
             value: OnceLock::new(),
             name: None,
         });
+        if let Some((_, weak)) = found {
+            *weak = Arc::downgrade(&node);
+            return Tensor { node };
+        }
         if table.entries.len() > 2 * table.live + 4096 {
             table.entries.retain(|(_, weak)| weak.strong_count() > 0);
             table.live = table.entries.len();

@@ -257,6 +257,8 @@ pub enum Op {
         /// The identity.
         id: u64,
     },
+    /// The operand itself, past which gradients do not flow.
+    Detach,
     /// Elementwise function of one operand.
     Unary(UnaryOp),
     /// Elementwise function of two operands of one shape.
@@ -426,6 +428,7 @@ impl Op {
             Op::Arange { .. } => "arange",
             Op::Random { .. } => "random",
             Op::Identity { .. } => "identity",
+            Op::Detach => "detach",
             Op::Unary(u) => u.name(),
             Op::Binary(b) => b.name(),
             Op::Where => "where",
@@ -476,7 +479,10 @@ impl Op {
     /// Whether the result is another arrangement of the operand's memory, with nothing computed.
     #[must_use]
     pub const fn is_view(&self) -> bool {
-        matches!(self, Op::Slice { .. } | Op::Reshape | Op::Permute(_) | Op::Expand | Op::Identity { .. })
+        matches!(
+            self,
+            Op::Slice { .. } | Op::Reshape | Op::Permute(_) | Op::Expand | Op::Identity { .. } | Op::Detach
+        )
     }
 }
 

@@ -169,3 +169,26 @@ def python_protocols(model, nnsight):
 @python_protocols.torch
 def _(plain):
     return dict(length=1, both=(3, 2), found=True, values=[2, 3])
+
+
+@case("builtins 9.7", "gpt2", "a function is applied once for each turn of a loop, used or not")
+def applied_in_a_loop(model, nnsight):
+    with model.session() as session:
+        values = nnsight.list().save()
+        with session.iter([1, 2, 3]) as item:
+            with model.trace(IDS):
+                values.append(nnsight.apply(double, model.transformer.h[0].mlp.output[0, 0, :2] * item))
+    return dict(values=values)
+
+
+@case("builtins 9.7", "gpt2", "lists, tuples and dictionaries nest, and what they share is shared")
+def containers_nest(model, nnsight):
+    with model.trace(IDS):
+        inner = nnsight.list()
+        values = nnsight.dict().save()
+        values["inner"] = inner
+        values["again"] = inner
+        values["pair"] = nnsight.tuple([inner, model.transformer.wte.input[0, 1]])
+        inner.append(model.transformer.h[0].mlp.output[0, 0, :2])
+        values["inner"].append(5)
+    return dict(values=values)

@@ -1,7 +1,7 @@
 """Edits: interventions that later traces of a model start with."""
 
 import torch
-from suite import ABSENT, case
+from suite import case
 
 IDS = [3, 14, 15, 9, 26]
 OTHER = [8, 1, 2, 40, 5]
@@ -126,3 +126,60 @@ def _(plain):
         kept["x"] = x
     return dict(logits=plain.logits(IDS, input={"transformer.h.0.mlp": keep}, output={
         "transformer.h.0.mlp": lambda out: plain.model.transformer.h[2].mlp(kept["x"])}))
+
+
+@case("edits 11.3", "gpt2", "an edit's write happens before those of an invoke", reason="in nnsight it applies to the last invoke alone (11.3)")
+def edit_before_invokes(model, nnsight):
+    with model.edit() as edited:
+        model.transformer.h[0].mlp.output = model.transformer.h[0].mlp.output * 0 + 1
+    with edited.trace() as tracer:
+        with tracer.invoke(IDS):
+            model.transformer.h[0].mlp.output[:, 0] += 5
+            first = model.transformer.h[0].mlp.output.save()
+        with tracer.invoke(OTHER):
+            second = model.transformer.h[0].mlp.output.save()
+    return dict(first=first, second=second)
+
+
+@edit_before_invokes.torch
+def _(plain):
+    ones = torch.ones(1, 5, 16)
+    first = ones.clone()
+    first[:, 0] = 6
+    return dict(first=first, second=ones)
+
+
+@case("edits 11.1", "gpt2", "an edit in place applies to models edited from it afterwards")
+def edit_in_place_then_another(model, nnsight):
+    with model.edit(inplace=True):
+        model.transformer.h[0].mlp.output = model.transformer.h[0].mlp.output + 1
+    with model.edit() as edited:
+        model.transformer.h[0].mlp.output = model.transformer.h[0].mlp.output * 2
+    with edited.trace(IDS):
+        both = model.transformer.h[0].mlp.output.save()
+    with model.trace(IDS):
+        one = model.transformer.h[0].mlp.output.save()
+    return dict(both=both, one=one)
+
+
+@case("edits 11.3", "gpt2", "a generation of an edited model, with writes of its own at every step",
+      reason="in nnsight an edit applies to the first step alone (11.3)")
+def edited_generation_with_writes(model, nnsight):
+    with model.edit() as edited:
+        model.transformer.h[0].mlp.output = model.transformer.h[0].mlp.output + BUMP
+    with edited.generate(IDS, max_new_tokens=4):
+        values = nnsight.list().save()
+        with model.all():
+            model.transformer.h[0].mlp.output[:] *= 2
+            values.append(model.lm_head.output[0, -1, :6])
+    return dict(values=values)
+
+
+@edited_generation_with_writes.torch
+def _(plain):
+    values = []
+
+    def keep(out):
+        values.append(out[0, -1, :6].clone())
+    plain.generate(IDS, output={"transformer.h.0.mlp": lambda out: (out + BUMP) * 2, "lm_head": keep}, max_new_tokens=4)
+    return dict(values=values)

@@ -1,7 +1,7 @@
 """Mistakes: what they are called, and the lines they name."""
 
 import torch
-from suite import case
+from suite import HostFunction, case, double
 
 IDS = [3, 14, 15, 9, 26]
 OTHER = [8, 1, 2, 40, 5]
@@ -350,3 +350,147 @@ def id_beyond_the_vocabulary(model, nnsight):
     with model.trace([3, 14, 4800]):
         logits = model.lm_head.output.save()
     return dict(logits=logits)
+
+
+@fault("too few arguments", "too few arguments", 2)
+def too_few_arguments(model, nnsight):
+    with model.trace(IDS):
+        x = nnsight.op("matmul", model.lm_head.output).save()
+    return dict(x=x)
+
+
+@fault("too many arguments", "too many arguments", 2)
+def too_many_arguments(model, nnsight):
+    with model.trace(IDS):
+        x = nnsight.op("exp", model.lm_head.output, 1, 2, 3, 4).save()
+    return dict(x=x)
+
+
+@fault("a skipped block whose value is no tuple", "argument or no item or type or shape", 2, section="faults 3.17")
+def skip_of_another_kind(model, nnsight):
+    with model.trace(IDS):
+        model.transformer.h[1].skip(7)
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+@fault("a condition of more than one number", "argument or shape", 3, section="faults 9.3")
+def condition_of_a_tensor(model, nnsight):
+    with model.trace(IDS) as tracer:
+        hidden = model.transformer.h[0].output[0]
+        with tracer.cond(hidden > 0):
+            x = hidden.sum().save()
+    return dict(x=x)
+
+
+@fault("a loop over a number", "argument", 3, section="faults 9.2")
+def loop_over_a_number(model, nnsight):
+    with model.session() as session:
+        values = nnsight.list().save()
+        with session.iter(nnsight.int(5)) as item:
+            values.append(item)
+    return dict(values=values)
+
+
+@fault("a fault in a loop names its line", "index", 4, section="faults 9.2")
+def fault_in_a_loop(model, nnsight):
+    with model.session() as session:
+        with session.iter([1, 2, 9]) as item:
+            with model.trace(IDS):
+                x = model.transformer.h[0].output[0][:, item].save()
+    return dict(x=x)
+
+
+@fault("a wrong name is told though its branch is not taken", "unknown module", 3, section="faults 9.3")
+def wrong_name_in_a_branch(model, nnsight):
+    with model.trace(IDS) as tracer:
+        with tracer.cond(False):
+            x = model.transformer.nothing.output.save()
+    return dict(x=x)
+
+
+@fault("a fault in an edit names the edit's line", "shape", 2, section="faults 11.1")
+def fault_in_an_edit(model, nnsight):
+    with model.edit() as edited:
+        model.transformer.h[0].mlp.output[:] = FIVE
+    with edited.trace(IDS):
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+@fault("a replaced value whose shape fails far downstream names the write", "shape", 2, section="faults 3.8", model="llama")
+def shape_that_fails_downstream(model, nnsight):
+    with model.trace(IDS):
+        model.model.layers[0].self_attn.q_proj.output = FIVE
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+@fault("a gradient of another shape", "shape", 2, section="faults 7.3")
+def gradient_of_another_shape(model, nnsight):
+    with model.trace(IDS):
+        model.transformer.h[1].output[0].grad = FIVE
+        early = model.transformer.h[0].output[0].grad.save()
+        model.lm_head.output[0, -1, 5].backward()
+    return dict(early=early)
+
+
+@fault("a batch whose mask has another shape", "shape or argument", section="faults 12.3")
+def mask_of_another_shape(model, nnsight):
+    with model.trace(BAD_MASK):
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+BAD_MASK = {"input_ids": torch.tensor([IDS]), "attention_mask": torch.ones(1, 3, dtype=torch.int64)}
+
+
+@fault("ids that are fractions", "argument or type", section="faults 12.3")
+def ids_that_are_fractions(model, nnsight):
+    with model.trace(FRACTIONS):
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+FRACTIONS = torch.tensor([[0.5, 1.5]])
+
+
+@fault("a generation of a negative length", "argument", section="faults 8.2")
+def negative_length(model, nnsight):
+    with model.generate(IDS, max_new_tokens=-1):
+        ids = model.generator.output.save()
+    return dict(ids=ids)
+
+
+@fault("an option of a generation that is not there", "unsupported or argument", section="faults 12.5")
+def unknown_option(model, nnsight):
+    with model.generate(IDS, max_new_tokens=2, max_nwe_tokens=3):
+        ids = model.generator.output.save()
+    return dict(ids=ids)
+
+
+@fault("an optimizer of something that is no parameter", "argument", 4, section="faults 9.9")
+def optimizer_of_a_number(model, nnsight):
+    with model.session():
+        values = nnsight.list()
+        values.append(3)
+        optimizer = torch.optim.SGD([3.0], lr=0.1)
+        optimizer.step()
+    return {}
+
+
+@fault("a function that the host does not have", "no item", 2, section="faults 9.7")
+def unknown_host_function(model, nnsight):
+    with model.trace(IDS):
+        x = nnsight.apply(MISSING, model.transformer.h[0].mlp.output).save()
+    return dict(x=x)
+
+
+MISSING = HostFunction(99, None)
+
+
+@fault("a function of the host's that fails", "host", 2, section="faults 9.7")
+def failing_host_function(model, nnsight):
+    with model.trace(IDS):
+        x = nnsight.apply(double, 3).save()
+    return dict(x=x)

@@ -446,22 +446,32 @@ def _(plain):
     return dict(tokens=list(ids[0, 5:]))
 
 
-@case("generation 9.3", "gpt2", "a condition is asked at each step")
+@case("generation 9.3", "gpt2", "a condition is asked at each step",
+      reason="nnsight leaves a list that a step with a condition appends to unset")
 def condition_at_each_step(model, nnsight):
     with model.generate(IDS, max_new_tokens=5) as tracer:
+        values = nnsight.list().save()
         with model.all():
             mlp = model.transformer.h[1].mlp.output
-            with tracer.cond(mlp[0, -1, 0] > 0):
+            with tracer.cond(mlp[0, -1, 1] > 0):
                 mlp[:] *= -2
-        ids = model.generator.output.save()
-    return dict(ids=ids)
+            values.append(model.lm_head.output[0, -1, :5])
+    return dict(values=values)
 
 
 @condition_at_each_step.torch
 def _(plain):
+    taken, values = [], []
+
     def turn(out):
-        return out * -2 if out[0, -1, 0] > 0 else None
-    return dict(ids=plain.generate(IDS, output={"transformer.h.1.mlp": turn}, max_new_tokens=5))
+        taken.append(bool(out[0, -1, 1] > 0))
+        return out * -2 if taken[-1] else None
+
+    def keep(out):
+        values.append(out[0, -1, :5].clone())
+    plain.generate(IDS, output={"transformer.h.1.mlp": turn, "lm_head": keep}, max_new_tokens=5)
+    assert len(set(taken)) == 2, taken
+    return dict(values=values)
 
 
 @case("generation 6.8", "gpt2", "an empty invoke sees all rows at each step", reason="nnsight 0.4 has no empty invoke (6.8)")
@@ -501,3 +511,84 @@ def minimum_length(model, nnsight):
 @minimum_length.torch
 def _(plain):
     return dict(ids=plain.generate(IDS, max_new_tokens=6, min_new_tokens=5, eos_token_id=END))
+
+
+@case("generation 8.2", "gpt2", "invokes end each at their own time",
+      reason="nnsight fails when a text ends early beside another")
+def invokes_end_at_their_own_time(model, nnsight):
+    with model.generate(max_new_tokens=6, eos_token_id=END) as tracer:
+        with tracer.invoke(IDS):
+            first = nnsight.list().save()
+            with model.lm_head.all():
+                first.append(model.lm_head.output[0, -1].argmax(dim=-1))
+            ids = model.generator.output.save()
+        with tracer.invoke(OTHER):
+            second = nnsight.list().save()
+            with model.lm_head.all():
+                second.append(model.lm_head.output[0, -1].argmax(dim=-1))
+    return dict(first=first, second=second, ids=ids)
+
+
+@invokes_end_at_their_own_time.torch
+def _(plain):
+    first = plain.generate(IDS, max_new_tokens=6, eos_token_id=END)
+    second = plain.generate(OTHER, max_new_tokens=6, eos_token_id=END)
+    assert first.shape != second.shape
+    return dict(first=list(first[0, 5:]), second=list(second[0, 5:]), ids=first)
+
+
+@case("generation 8.6", "gpt2", "a running sum over steps is kept in a list", reason="nnsight reads the element in the first step alone")
+def running_sum_over_steps(model, nnsight):
+    with model.generate(IDS, max_new_tokens=4):
+        total = nnsight.list([0.0]).save()
+        with model.lm_head.all():
+            total[0] = total[0] + model.lm_head.output[0, -1].logsumexp(-1)
+    return dict(total=total)
+
+
+@running_sum_over_steps.torch
+def _(plain):
+    found = []
+    plain.generate(IDS, output={"lm_head": lambda out: found.append(out[0, -1].logsumexp(-1))}, max_new_tokens=4)
+    return dict(total=[0.0 + sum(found)])
+
+
+@case("generation 8.3", "gpt2", "a step's value goes into the next step")
+def step_value_into_the_next_step(model, nnsight):
+    with model.generate(IDS, max_new_tokens=3):
+        first = model.transformer.h[1].output[0][:, -1:]
+        model.transformer.h[1].next().output[0][:] = first * 2
+        logits = model.lm_head.next().output.save()
+    return dict(logits=logits)
+
+
+@case("generation 7.6", "gpt2", "a value may require a gradient where none is taken")
+def requires_grad_without_a_backward(model, nnsight):
+    with model.generate(IDS, max_new_tokens=1):
+        model.transformer.wte.output.requires_grad_(True)
+        logits = model.lm_head.output
+        top = logits[0, -1].max().save()
+        ids = model.generator.output.save()
+    return dict(top=top, ids=ids)
+
+
+@case("generation 3.8", "llama", "a tuple output is replaced at every step")
+def tuple_output_replaced_at_every_step(model, nnsight):
+    with model.generate(IDS, max_new_tokens=4):
+        values = nnsight.list().save()
+        with model.all():
+            out = model.model.layers[0].output
+            model.model.layers[0].output = (out[0] * 0.5 + BUMP,) + out[1:]
+            values.append(model.lm_head.output[0, -1, :5])
+    return dict(values=values)
+
+
+@case("generation 8.1", "gpt_neox", "one step's write stays in the keys and values of later steps")
+def write_stays_in_the_cache(model, nnsight):
+    with model.generate(IDS, max_new_tokens=4):
+        values = nnsight.list().save()
+        fused = model.gpt_neox.layers[0].attention.query_key_value.output
+        fused[:, 2] = 0
+        with model.embed_out.all():
+            values.append(model.embed_out.output[0, -1, :5])
+    return dict(values=values)

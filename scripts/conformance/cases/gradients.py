@@ -7,9 +7,7 @@ from suite import case
 IDS = [3, 14, 15, 9, 26]
 OTHER = [3, 14, 7, 9, 26]
 THIRD = [8, 1, 2, 40, 5]
-LOSS = (5, 7)
 TOLERANCE = 3e-5
-LEFT = "backward reads it"
 
 
 @case("gradients 7.1", "gpt2", "the gradient at a block's hidden state", tolerance=TOLERANCE)
@@ -367,4 +365,65 @@ def values_after_a_backward(model, nnsight):
         logits[0, -1, 5].backward()
         first = (hidden * grad).sum(dim=(0, 2)).save()
         second = (logits[0, -1, 5] * 2).save()
+    return dict(first=first, second=second)
+
+
+@case("gradients 3.12", "gpt2", "the gradient at a parameter's value that the loss uses", tolerance=TOLERANCE)
+def gradient_at_a_parameter(model, nnsight):
+    with model.trace(IDS):
+        weight = model.lm_head.weight
+        grad = weight.grad.save()
+        logits = model.transformer.ln_f.output @ weight.T
+        logits[0, -1].log_softmax(-1)[5].backward()
+    return dict(grad=grad)
+
+
+@case("gradients 11.1", "gpt2", "gradients of an edited model go through its edit", tolerance=TOLERANCE)
+def gradient_of_an_edited_model(model, nnsight):
+    with model.edit() as edited:
+        model.transformer.h[1].mlp.output = model.transformer.h[1].mlp.output * 3
+    with edited.trace(IDS):
+        grad = model.transformer.h[0].output[0].grad.save()
+        model.lm_head.output[0, -1, 5].backward()
+    return dict(grad=grad)
+
+
+@case("gradients 7.1", "gpt2", "gradients of a padded row are those of the row alone",
+      reason="nnsight counts positions from the pad (6.7)", tolerance=TOLERANCE)
+def gradient_of_a_padded_row(model, nnsight):
+    with model.trace([IDS[:3], IDS]):
+        grad = model.transformer.h[1].output[0].grad
+        short = grad[0, 2:].save()
+        long = grad[1].save()
+        model.lm_head.output[:, -1, 5].sum().backward()
+    return dict(short=short, long=long)
+
+
+@gradient_of_a_padded_row.torch
+def _(plain):
+    kept = {}
+    plain.logits(IDS[:3], output={"transformer.h.1": keeping(kept, "short")})[0, -1, 5].backward()
+    plain.logits(IDS, output={"transformer.h.1": keeping(kept, "long")})[0, -1, 5].backward()
+    return {name: grad[0] for name, grad in kept.items()}
+
+
+@case("gradients 7.3", "gpt2", "a gradient changed in place at a slice", tolerance=TOLERANCE)
+def gradient_changed_at_a_slice(model, nnsight):
+    with model.trace(IDS):
+        early = model.transformer.h[0].output[0].grad.save()
+        late = model.transformer.h[1].attn.c_attn.output
+        late.grad[:, :, 32:] = 0
+        model.lm_head.output[0, -1, 5].backward()
+    return dict(early=early)
+
+
+@case("gradients 7.2", "gpt2", "a second backward goes through values made after the first", tolerance=TOLERANCE)
+def backward_after_a_backward(model, nnsight):
+    with model.trace(IDS):
+        hidden = model.transformer.h[0].output[0]
+        first = hidden.grad.clone().save()
+        early = model.lm_head(model.transformer.ln_f(hidden))[0, -1, 5]
+        early.backward(retain_graph=True)
+        second = hidden.grad.clone().save()
+        model.lm_head.output[0, -1, 5].backward()
     return dict(first=first, second=second)

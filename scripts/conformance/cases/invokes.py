@@ -410,3 +410,27 @@ def options_reach_the_forward_pass(model, nnsight):
         last = model.output.hidden_states[-1].save()
         rest = model.output.hidden_states[1:].save()
     return dict(first=first, last=last, rest=rest)
+
+
+@case("invokes 12.3", "gpt2", "one row of ids may come without a batch axis")
+def one_dimensional_ids(model, nnsight):
+    with model.trace(ONE_ROW):
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+ONE_ROW = torch.tensor([5, 35, 8])
+
+
+@case("invokes 6.1", "gpt_neox", "twenty invokes run side by side")
+def twenty_invokes(model, nnsight):
+    with model.trace() as tracer:
+        with tracer.invoke(CLEAN):
+            base = model.gpt_neox.layers[0].output[0]
+        rows = []
+        for channel in range(19):
+            with tracer.invoke(OTHER):
+                model.gpt_neox.layers[0].output[0][:, :, channel] = 0
+                rows.append(model.embed_out.output[0, -1, :3].save())
+        base.save()
+    return dict(base=base, **{f"row{i}": row for i, row in enumerate(rows)})

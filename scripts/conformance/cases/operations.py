@@ -546,7 +546,7 @@ def constants_of_every_type(model, nnsight):
         c = (x * BYTES).save()
         d = torch.where(TRUTHS, x, -x).save()
         e = (x + SCALAR).save()
-        f = (INTS + 1).save() if isinstance(INTS, int) else torch.add(INTS, model.transformer.wte.input[0, 0]).save()
+        f = torch.add(INTS, model.transformer.wte.input[0, 0]).save()
         g = torch.cat([x, NONE_AT_ALL]).save()
     return dict(a=a, b=b, c=c, d=d, e=e, f=f, g=g)
 

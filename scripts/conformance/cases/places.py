@@ -547,3 +547,200 @@ def casts_and_detached_values_share(model, nnsight):
         seen = model.transformer.h[0].mlp.output.save()
         logits = model.lm_head.output.save()
     return dict(seen=seen, logits=logits)
+
+
+@case("places 3.10", "gpt2", "a field of the body's output object that is replaced reaches the head")
+def body_field_replaced(model, nnsight):
+    with model.trace(IDS):
+        model.transformer.output.last_hidden_state = model.transformer.output.last_hidden_state * 0.5
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+@case("places 3.10", "gpt2", "a field of an output object is written in place")
+def body_field_written(model, nnsight):
+    with model.trace(IDS):
+        model.transformer.output.last_hidden_state[:, 1] = 0
+        fed = model.lm_head.input.save()
+        logits = model.lm_head.output.save()
+    return dict(fed=fed, logits=logits)
+
+
+@case("places 3.5", "gpt2", "the model's keyword arguments hold the ids and the mask")
+def root_keyword_arguments(model, nnsight):
+    with model.trace(IDS):
+        ids = model.inputs[1]["input_ids"].save()
+        mask = model.inputs[1]["attention_mask"].save()
+    return dict(ids=ids, mask=mask)
+
+
+@case("places 3.5", "llama", "rotary embeddings are a place that gives cosines and sines")
+def rotary_embeddings(model, nnsight):
+    with model.trace(IDS):
+        both = model.model.rotary_emb.output.save()
+        cosines = model.model.rotary_emb.output[0].save()
+    return dict(both=both, cosines=cosines)
+
+
+@case("places 3.8", "llama", "replaced rotary embeddings turn every layer's queries and keys")
+def rotary_embeddings_replaced(model, nnsight):
+    with model.trace(IDS):
+        cosines, sines = model.model.rotary_emb.output[0], model.model.rotary_emb.output[1]
+        model.model.rotary_emb.output = (cosines * 0 + 1, sines * 0)
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+@case("places 3.5", "gpt2", "dropouts are places that change nothing")
+def dropouts_are_places(model, nnsight):
+    with model.trace(IDS):
+        embedded = model.transformer.drop.output.save()
+        attended = model.transformer.h[0].attn.resid_dropout.output.save()
+        model.transformer.h[1].mlp.dropout.output[:, 0] = 0
+        logits = model.lm_head.output.save()
+    return dict(embedded=embedded, attended=attended, logits=logits)
+
+
+@case("places 4 in place", "gpt2", "what is written is cast to the type of what it is written into")
+def written_values_are_cast(model, nnsight):
+    with model.trace(IDS):
+        out = model.transformer.h[0].mlp.output
+        out[:, 0] = INTEGERS
+        out[:, 1] = DOUBLES
+        out[:, 2] = True
+        seen = out.save()
+        logits = model.lm_head.output.save()
+    return dict(seen=seen, logits=logits)
+
+
+INTEGERS = torch.arange(16)
+DOUBLES = torch.linspace(-1, 1, 16, dtype=torch.float64)
+
+
+@case("places 4 aliasing", "gpt2", "rows of a list of prompts are written through rows of rows")
+def rows_written_through_rows(model, nnsight):
+    with model.trace(BATCH):
+        first = model.transformer.h[0].output[0][0]
+        second = model.transformer.h[0].output[0][1]
+        first[2] = second[3]
+        second[3] = 0
+        hidden = model.transformer.h[0].output[0].save()
+        logits = model.lm_head.output.save()
+    return dict(hidden=hidden, logits=logits)
+
+
+@case("places 4 aliasing", "gpt2", "two positions are exchanged")
+def positions_exchanged(model, nnsight):
+    with model.trace(IDS):
+        hidden = model.transformer.h[0].output[0]
+        kept = hidden[:, 1].clone()
+        hidden[:, 1] = hidden[:, 3]
+        hidden[:, 3] = kept
+        seen = model.transformer.h[1].input.save()
+    return dict(seen=seen)
+
+
+@case("places 3.8", "gpt2", "a block's input is replaced, and its residual with it")
+def block_input_replaced(model, nnsight):
+    with model.trace(IDS):
+        model.transformer.h[1].input = model.transformer.h[1].input * 2
+        after = model.transformer.h[1].output[0].save()
+        before = model.transformer.h[0].output[0].save()
+    return dict(after=after, before=before)
+
+
+@case("places 4 aliasing", "gpt2", "a write through a list's element reaches the model")
+def write_through_a_list(model, nnsight):
+    with model.trace(IDS):
+        values = nnsight.list([model.transformer.h[0].mlp.output])
+        values[0][:, 1] = 0
+        seen = model.transformer.h[0].mlp.output.save()
+        logits = model.lm_head.output.save()
+    return dict(seen=seen, logits=logits)
+
+
+@case("places 4 aliasing", "gpt2", "a write through what was appended to a list reaches the model")
+def write_through_an_appended_element(model, nnsight):
+    with model.trace(IDS):
+        values = nnsight.list()
+        values.append(model.transformer.h[0].mlp.output)
+        values[0][:, 1] = 0
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+@case("places 4 aliasing", "gpt2", "a write through a dictionary's or a tuple's element reaches the model")
+def write_through_other_containers(model, nnsight):
+    with model.trace(IDS):
+        by_name = nnsight.dict()
+        by_name["first"] = model.transformer.h[0].mlp.output
+        by_name["first"][:, 1] = 0
+        pair = nnsight.tuple([model.transformer.h[1].mlp.output, 1])
+        pair[0][:, 2] = 0
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+@case("places 4 aliasing", "gpt2", "a write through the element of a loop reaches the model")
+def write_through_a_loops_element(model, nnsight):
+    with model.trace(IDS) as tracer:
+        out = model.transformer.h[0].mlp.output
+        with tracer.iter([out[:, 1], out[:, 3]]) as item:
+            item[:] = 0
+        seen = model.transformer.h[0].mlp.output.save()
+        logits = model.lm_head.output.save()
+    return dict(seen=seen, logits=logits)
+
+
+@case("places 4 aliasing", "gpt2", "a write through the saved value is a write through the value")
+def write_through_a_saved_value(model, nnsight):
+    with model.trace(IDS):
+        saved = model.transformer.h[0].mlp.output.save()
+        saved[:, 1] = 0
+        logits = model.lm_head.output.save()
+    return dict(saved=saved, logits=logits)
+
+
+@case("places 4 aliasing", "gpt2", "a write in a condition through a view that was made before it")
+def write_through_a_view_in_a_condition(model, nnsight):
+    with model.trace(IDS) as tracer:
+        heads = model.transformer.h[0].attn.c_proj.input.view(1, 5, 2, 8)
+        with tracer.cond(True):
+            heads[:, :, 1] = 0
+        logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+@case("places 4 aliasing", "gpt2", "a write in another invoke through a view of this one's value",
+      reason="in nnsight it does not reach the logits (6.4b)")
+def write_in_another_invoke_through_a_view(model, nnsight):
+    with model.trace() as tracer:
+        with tracer.invoke(IDS):
+            heads = model.transformer.h[1].attn.c_proj.input.view(1, 5, 2, 8)
+            logits = model.lm_head.output.save()
+        with tracer.invoke(OTHER):
+            heads[:, :, 1] = model.transformer.h[0].attn.c_proj.input.view(1, 5, 2, 8)[:, :, 1]
+    return dict(logits=logits)
+
+
+@write_in_another_invoke_through_a_view.torch
+def _(plain):
+    other = plain.read(OTHER, "transformer.h.0.attn.c_proj", input=True)
+
+    def patch(z):
+        z = z.clone()
+        z[:, :, 8:] = other[:, :, 8:]
+        return z
+    return dict(logits=plain.logits(IDS, input={"transformer.h.1.attn.c_proj": patch}))
+
+
+@case("places 4 in place", "gpt2", "the result of an in-place method is the tensor itself")
+def in_place_results_are_the_tensor(model, nnsight):
+    with model.trace(IDS):
+        out = model.transformer.h[0].mlp.output
+        same = out.mul_(2)
+        same[:, 0] = 1
+        same.add_(1).clamp_(max=2)
+        seen = model.transformer.h[0].mlp.output.save()
+        logits = model.lm_head.output.save()
+    return dict(seen=seen, logits=logits)

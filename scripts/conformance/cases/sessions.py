@@ -201,7 +201,8 @@ def stopped_pass_in_a_loop(model, nnsight):
                 hidden = model.transformer.h[0].output[0] * item
                 values.append(hidden[0, -1])
                 hidden.stop()
-    return dict(values=values)
+                late = model.lm_head.output.save()
+    return dict(values=values, late=late)
 
 
 @case("sessions 9.3", "gpt2", "a condition that holds lets its block happen")
@@ -476,3 +477,143 @@ def condition_comes_too_late(model, nnsight):
             model.transformer.h[0].mlp.output[:] = 0
         logits = model.lm_head.output.save()
     return dict(logits=logits)
+
+
+@case("sessions 9.2", "gpt2", "a tensor is gone through row by row")
+def loop_over_a_tensor(model, nnsight):
+    with model.session() as session:
+        values = nnsight.list().save()
+        with model.trace(IDS):
+            hidden = model.transformer.h[0].mlp.output[0, :, :3]
+        with session.iter(hidden) as row:
+            values.append(row.sum())
+    return dict(values=values)
+
+
+@case("sessions 9.2", "gpt2", "a loop inside a trace writes to a place at each turn")
+def loop_writes_to_a_place(model, nnsight):
+    with model.trace(IDS) as tracer:
+        out = model.transformer.h[1].mlp.output
+        with tracer.iter([0, 2, 3]) as item:
+            out[:, item] = item
+        seen = model.transformer.h[1].mlp.output.save()
+        logits = model.lm_head.output.save()
+    return dict(seen=seen, logits=logits)
+
+
+@case("sessions 9.3", "gpt2", "conditions in a loop in a trace change the model")
+def conditions_in_a_loop_in_a_trace(model, nnsight):
+    with model.trace(IDS) as tracer:
+        out = model.transformer.h[0].mlp.output
+        with tracer.iter([0, 1, 2, 3, 4]) as item:
+            with tracer.cond(out[0, item, 0] > 0):
+                out[0, item] *= 0
+        seen = model.transformer.h[0].mlp.output.save()
+        logits = model.lm_head.output.save()
+    return dict(seen=seen, logits=logits)
+
+
+@case("sessions 9.3", "gpt2", "lists, texts and numbers are true as in Python")
+def truth_of_values(model, nnsight):
+    with model.session() as session:
+        values = nnsight.list().save()
+        with session.cond(nnsight.list()):
+            values.append("empty list")
+        with session.cond(nnsight.list([0])):
+            values.append("list")
+        with session.cond(nnsight.str("")):
+            values.append("empty text")
+        with session.cond(nnsight.int(0)):
+            values.append("zero")
+        with session.cond(nnsight.float(0.5)):
+            values.append("half")
+        after = nnsight.list([1]).save()
+    return dict(values=values, after=after)
+
+
+@case("sessions 9.4", "gpt2", "a merge of branches that were not taken is absent", reason="nnsight has no such value")
+def merge_of_nothing(model, nnsight):
+    with model.session() as session:
+        a = nnsight.int(3)
+        with session.cond(a > 5) as first:
+            left = a * 10
+        with first.else_(a > 4):
+            right = a * 100
+        y = nnsight.merge(left, right).save()
+        z = (a + 1).save()
+    return dict(y=y, z=z)
+
+
+@merge_of_nothing.torch
+def _(plain):
+    return dict(y=ABSENT, z=4)
+
+
+@case("sessions 9.4", "gpt2", "an in-place write after a merge goes to the value that was chosen", reason="nnsight has no such value")
+def write_into_a_merge(model, nnsight):
+    with model.trace(IDS) as tracer:
+        a = model.transformer.h[0].mlp.output
+        b = a * 2
+        with tracer.cond(a.sum() < 1e6) as first:
+            left = a[:, :2]
+        with first.else_():
+            right = b[:, :2]
+        chosen = nnsight.merge(left, right)
+        chosen[:] = 3
+        seen = model.transformer.h[0].mlp.output.save()
+        other = b.save()
+        logits = model.lm_head.output.save()
+    return dict(seen=seen, other=other, logits=logits)
+
+
+@write_into_a_merge.torch
+def _(plain):
+    kept = {}
+
+    def write(out):
+        kept["other"] = out * 2
+        out[:, :2] = 3
+        kept["seen"] = out
+    logits = plain.logits(IDS, output={"transformer.h.0.mlp": write})
+    return dict(seen=kept["seen"], other=kept["other"], logits=logits)
+
+
+@case("sessions 9.2", "gpt2", "a stop in the inner of two loops ends the inner alone")
+def stop_in_an_inner_loop(model, nnsight):
+    with model.session() as session:
+        values = nnsight.list().save()
+        with session.iter([10, 20]) as row:
+            with session.iter([1, 2, 3]) as item:
+                values.append(row + item)
+                with session.cond(item == 2):
+                    session.stop()
+            values.append(row)
+    return dict(values=values)
+
+
+@case("sessions 9.1", "gpt2", "gradients in two traces of a session are apart", tolerance=3e-5)
+def gradients_in_two_traces(model, nnsight):
+    with model.session():
+        with model.trace(IDS):
+            first = model.transformer.h[1].output[0].grad.save()
+            model.lm_head.output[0, -1, 5].backward()
+        with model.trace(OTHER):
+            second = model.transformer.h[1].output[0].grad.save()
+            model.lm_head.output[0, -1, 5].backward()
+    return dict(first=first, second=second)
+
+
+@case("sessions 9.1", "gpt2", "a generation's ids are the next trace's input")
+def generated_ids_are_an_input(model, nnsight):
+    with model.session():
+        with model.generate(IDS, max_new_tokens=3):
+            ids = model.generator.output
+        with model.trace(ids):
+            logits = model.lm_head.output.save()
+    return dict(logits=logits)
+
+
+@generated_ids_are_an_input.torch
+def _(plain):
+    ids = plain.generate(IDS, max_new_tokens=3)[0].tolist()
+    return dict(logits=plain.logits(ids))

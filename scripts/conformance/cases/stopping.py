@@ -20,7 +20,8 @@ def stop_after_a_value(model, nnsight):
     with model.trace(IDS):
         norm = model.model.layers[0].output[0].norm().save()
         norm.stop()
-    return dict(norm=norm)
+        late = model.lm_head.output.save()
+    return dict(norm=norm, late=late)
 
 
 @case("stopping 9.6", "gpt2", "a stop of the trace ends it at the value before")

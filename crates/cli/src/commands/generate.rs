@@ -1,5 +1,6 @@
 //! `pellucid generate`.
 
+use pellucid::Generation;
 use pellucid_techniques::TechniqueError;
 use serde::Serialize;
 
@@ -30,7 +31,25 @@ pub(crate) fn run(args: &GenerateArgs, printer: &Printer<'_>) -> Result<(), CliE
             return Err(pellucid::NnError::ContextLength { got, limit }.into());
         }
     }
-    let trace = model.generate(args.max_new_tokens as usize);
+    let mut options = Generation::new(args.max_new_tokens as usize);
+    if args.sample {
+        options = options.sampled(args.seed.into());
+    }
+    for (name, value) in [
+        ("temperature", args.temperature),
+        ("top_p", args.top_p),
+        ("repetition_penalty", args.repetition_penalty),
+    ] {
+        if let Some(value) = value {
+            options = options.with(name, value);
+        }
+    }
+    for (name, value) in [("top_k", args.top_k), ("num_beams", args.beams)] {
+        if let Some(value) = value {
+            options = options.with(name, i64::from(value));
+        }
+    }
+    let trace = model.generate_with(options);
     let ids = trace.invoke(&prompt).generated().save();
     let ids = trace.run()?.ints(&ids)?;
     let text = model.decode(&ids)?;

@@ -7,4 +7,5 @@ pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod lens;
 pub(crate) mod patch;
+pub(crate) mod run;
 pub(crate) mod train;

@@ -97,7 +97,7 @@ fn outcome(case: &Case, model: &Model) -> std::result::Result<Outcome, RunError>
     let callbacks = callbacks();
     let models = [Loaded { model, encoder: Some(&encoder) }];
     let runner = Runner { models: &models, callbacks: &callbacks };
-    runner.run(&program, RunOptions { scan: case.is_scan })
+    runner.run(&program, RunOptions { scan: case.is_scan, ..RunOptions::default() })
 }
 
 /// Runs a case and compares; the fault says what is not as expected.

@@ -2,8 +2,10 @@
 
 mod control;
 mod edits;
+mod explain;
 mod generation;
 mod invokes;
+mod laws;
 mod places;
 mod sessions;
 mod training;

@@ -56,3 +56,19 @@ fn gradients_add_up_until_they_are_forgotten() -> Result<()> {
     assert!(results.floats(&after_one)?.iter().all(|&x| (x - left).abs() < 1e-6));
     Ok(())
 }
+
+#[test]
+fn gradients_do_not_flow_past_a_detached_value() -> Result<()> {
+    let model = model();
+    let gradient = |detached: bool| -> Result<Vec<f32>> {
+        let trace = model.trace();
+        let hidden = trace.invoke([1, 2, 3]).resid_post(0);
+        let factor = if detached { hidden.op("detach", []) } else { hidden.clone() };
+        let g = hidden.grad().save();
+        (&hidden * &factor).sum().backward();
+        trace.run()?.floats(&g)
+    };
+    let (through, past) = (gradient(false)?, gradient(true)?);
+    assert!(through.iter().zip(&past).all(|(a, b)| (a - 2.0 * b).abs() < 1e-6));
+    Ok(())
+}

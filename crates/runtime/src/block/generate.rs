@@ -66,6 +66,14 @@ impl Block<'_> {
             let output = pass.call(root, args).await.map_err(from_model)?;
             if self.state.scan {
                 // The next token is a value; shapes are known up to here.
+                self.state.planned.borrow_mut().push(last_logits(&output)?);
+                if options.max_new_tokens > 1 {
+                    let what = format!(
+                        "the next token is a computed value: the first of up to {} steps is counted",
+                        options.max_new_tokens
+                    );
+                    self.state.needs_value(None, &what);
+                }
                 return Ok(());
             }
             let logits = last_logits(&output)?;

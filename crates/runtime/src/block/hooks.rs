@@ -117,8 +117,11 @@ impl Block<'_> {
                     // Done in this turn of its loop.
                     _ if self.is_done(node) => {}
                     Kind::Write { place, value } if is_due && self.has_inputs(node) => {
-                        let value = self.argument(value).map_err(at)?;
-                        write(&place.point, here, value).map_err(at)?;
+                        let written = self.argument(value).and_then(|v| write(&place.point, here, v));
+                        if let Err(e) = written {
+                            self.fail(node, at(e))?;
+                            continue;
+                        }
                         self.last_write.borrow_mut().insert(invoke, node);
                         self.captured.borrow_mut().retain(|read, _| !bound.contains(read));
                         self.finish(node, None)?;
@@ -128,6 +131,7 @@ impl Block<'_> {
                         if let Here::Inputs(_, skipped) = here {
                             **skipped = Some(value);
                         }
+                        self.last_write.borrow_mut().insert(invoke, node);
                         self.finish(node, None)?;
                     }
                     // Later statements at this place come after this one.

@@ -145,7 +145,7 @@ impl<'r> Block<'r> {
         let mut writes_through: FxHashMap<NodeId, Vec<NodeId>> = FxHashMap::default();
         let (mut waits, mut awaited) = (FxHashMap::default(), FxHashMap::default());
         for &id in &members {
-            if let Some((read, _)) = dependence.written_place(program, id) {
+            for read in order::written_reads(program, dependence, id) {
                 writes_through.entry(read).or_default().push(id);
             }
             if let Kind::RegionRef(inner) = program.nodes[id.index()].kind {
@@ -221,7 +221,9 @@ impl<'r> Block<'r> {
             self.run_passes()?;
         }
         // The later steps of a generation are not followed by a scan.
-        let cut_short = self.stopped.get() || (self.state.scan && self.generates());
+        let cut_short = self.stopped.get()
+            || (self.state.scan && self.generates())
+            || (self.state.explain && self.state.cut_short.get());
         if cut_short {
             self.state.cut_short.set(true);
             return Ok(());
@@ -368,15 +370,53 @@ impl<'r> Block<'r> {
             if !self.is_due(node) || !self.has_inputs(node) || self.must_wait(node)? {
                 continue;
             }
-            if let Some(value) = self.carry_out(node).map_err(|e| e.at(self.program, node))? {
-                self.finish(node, value)?;
+            match self.carry_out(node).map_err(|e| e.at(self.program, node)) {
+                Ok(Some(value)) => self.finish(node, value)?,
+                Ok(None) => {}
+                Err(e) => self.fail(node, e)?,
             }
         }
         Ok(())
     }
 
+    /// A statement is at fault: that ends the run, or is noted when all faults are looked for.
+    fn fail(&self, node: NodeId, fault: RunError) -> Result<()> {
+        if !self.state.explain {
+            return Err(fault);
+        }
+        // Behind a loop that was not gone through to its end, a fault may be none.
+        if !self.state.guesses.get() {
+            self.state.faults.borrow_mut().push(fault);
+        }
+        self.give_up(node);
+        Ok(())
+    }
+
+    /// The statement and all that need it do not happen, and nobody waits for them.
+    fn give_up(&self, node: NodeId) {
+        self.state.cut_short.set(true);
+        let mut stack = vec![node];
+        while let Some(node) = stack.pop() {
+            if !std::mem::take(&mut self.active.borrow_mut()[node.index()]) {
+                continue;
+            }
+            self.progress.set(self.progress.get() + 1);
+            stack.extend(self.dependence.users(node));
+            if let Kind::RegionRef(region) = self.node(node).kind {
+                stack.extend(self.layout.span[region.index()].clone().map(NodeId::from_index));
+            }
+            for &user in self.awaited.get(&node).into_iter().flatten() {
+                // What only comes after it goes on.
+                self.offer(user);
+            }
+        }
+    }
+
     /// Statements that never took effect are faults, all of them reported.
     fn check_finished(&self) -> Result<()> {
+        if self.state.explain && self.state.cut_short.get() {
+            return Ok(());
+        }
         let mut left: Vec<Waiting> = Vec::new();
         for &id in &self.members {
             let node = self.node(id);

@@ -15,6 +15,11 @@ pub(super) fn changes(
 ) -> FxHashMap<NodeId, Vec<NodeId>> {
     let mut last: FxHashMap<NodeId, NodeId> = FxHashMap::default();
     let mut last_log: Option<NodeId> = None;
+    let groups = containers(program, dependence, members);
+    let root = |node: NodeId| {
+        let root = dependence.root(node);
+        groups.get(&root).copied().unwrap_or(root)
+    };
     let mut found: FxHashMap<NodeId, Vec<NodeId>> = FxHashMap::default();
     for (position, &id) in members.iter().enumerate() {
         let kind = &program.nodes[id.index()].kind;
@@ -30,7 +35,7 @@ pub(super) fn changes(
         if !last.is_empty() || (is_log && last_log.is_some()) {
             let mut before = Vec::new();
             before.extend(last_log.filter(|_| is_log));
-            kind.for_each_node(|used| before.extend(last.get(&dependence.root(used)).copied()));
+            kind.for_each_node(|used| before.extend(last.get(&root(used)).copied()));
             before.sort_unstable();
             before.dedup();
             if !before.is_empty() {
@@ -41,7 +46,53 @@ pub(super) fn changes(
             last_log = Some(id);
         }
         if let Some(changed) = changed(kind) {
-            last.insert(dependence.root(changed), id);
+            last.insert(root(changed), id);
+        }
+    }
+    found
+}
+
+/// Containers that hold one another count as one memory: for each the first of its group.
+fn containers(program: &Program, dependence: &Dependence, members: &[NodeId]) -> FxHashMap<NodeId, NodeId> {
+    let mut group: FxHashMap<NodeId, NodeId> = FxHashMap::default();
+    let made = |node: NodeId| {
+        let root = dependence.root(node);
+        let kind = &program.nodes[root.index()].kind;
+        matches!(kind, Kind::Op { name, .. } if matches!(name.as_str(), "list" | "dict" | "set" | "tuple"))
+            .then_some(root)
+    };
+    for &id in members {
+        let kind = &program.nodes[id.index()].kind;
+        // What is put into a container that exists, or into one that is being made.
+        let Some(holder) = changed(kind).or_else(|| made(id)).and_then(made) else { continue };
+        let mut held = Vec::new();
+        kind.for_each_node(|used| held.extend(made(used).filter(|&held| held != holder)));
+        for inner in held {
+            let first = |group: &FxHashMap<NodeId, NodeId>, node| group.get(&node).copied().unwrap_or(node);
+            let (a, b) = (first(&group, holder), first(&group, inner));
+            let (kept, lost) = (a.min(b), a.max(b));
+            group.values_mut().filter(|g| **g == lost).for_each(|g| *g = kept);
+            group.insert(lost, kept);
+        }
+    }
+    group
+}
+
+/// The reads whose memory an in-place statement may write into, through views and through merges of several.
+pub(super) fn written_reads(program: &Program, dependence: &Dependence, id: NodeId) -> Vec<NodeId> {
+    let mut found = Vec::new();
+    let mut seen = Vec::new();
+    let mut stack: Vec<NodeId> =
+        pellucid_program::receiver(&program.nodes[id.index()].kind).into_iter().collect();
+    while let Some(node) = stack.pop() {
+        let root = dependence.root(node);
+        match &program.nodes[root.index()].kind {
+            Kind::Read(_) => found.push(root),
+            Kind::Merge { values } if !seen.contains(&root) => {
+                seen.push(root);
+                stack.extend(values);
+            }
+            _ => {}
         }
     }
     found

@@ -42,10 +42,17 @@ impl Block<'_> {
                     Poll::Ready(Ok(())) => drop(running.remove(i)),
                     Poll::Ready(Err(e)) => {
                         let invoke = running[i].0;
-                        return Err(match self.last_write.borrow().get(&invoke) {
+                        let fault = match self.last_write.borrow().get(&invoke) {
                             Some(&write) if e.node.is_none() => e.at(self.program, write),
                             _ => e,
-                        });
+                        };
+                        if !self.state.explain {
+                            return Err(fault);
+                        }
+                        self.state.faults.borrow_mut().push(fault);
+                        self.state.cut_short.set(true);
+                        self.running.borrow_mut().remove(&invoke);
+                        drop(running.remove(i));
                     }
                     Poll::Pending => i += 1,
                 }

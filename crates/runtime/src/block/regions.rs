@@ -9,6 +9,9 @@ use super::{Block, run_trace};
 use crate::error::{Result, RunError, RunErrorKind};
 use crate::layout::Layout;
 
+/// How many turns of a loop are looked at before a program runs; every turn has the same statements.
+const TURNS: usize = 64;
+
 /// Where a region stands in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -251,6 +254,13 @@ impl Block<'_> {
             RegionKind::Iter { .. } => {
                 self.settle(region)?;
                 self.turns.with(region, |t| t.at += 1);
+                if self.state.explain && self.turns.with(region, |t| t.at >= TURNS && t.at < t.elements.len())
+                {
+                    let what = format!("only the first {TURNS} turns of the loop are counted");
+                    self.state.needs_value(self.layout.site[region.index()], &what);
+                    self.state.guesses.set(true);
+                    self.turns.with(region, |t| t.at = t.elements.len());
+                }
                 self.begin_turn(region)?
             }
             _ => {

@@ -57,18 +57,26 @@ fn needs_values(name: &str) -> bool {
         name,
         "item"
             | "tolist"
-            | "int"
-            | "float"
-            | "bool"
+            | "builtins.int"
+            | "builtins.float"
+            | "builtins.bool"
+            | "builtins.any"
+            | "builtins.all"
             | "str"
-            | "complex"
             | "format"
+            | "str.format"
             | "contains"
             | "nonzero"
+            | "argwhere"
             | "unique"
+            | "bincount"
             | "masked_select"
             | "equal"
             | "allclose"
+            | "is_nonzero"
+            | "range"
+            | "sorted"
+            | "list.sort"
     )
 }
 
@@ -77,7 +85,7 @@ impl Block<'_> {
     ///
     /// What all forward passes wait for is computed together when none of them can go on.
     pub(super) fn must_wait(&self, node: NodeId) -> Result<bool> {
-        if self.is_root() || self.state.scan {
+        if !self.state.explain && (self.is_root() || self.state.scan) {
             return Ok(false);
         }
         let kind = &self.node(node).kind;
@@ -95,7 +103,18 @@ impl Block<'_> {
         }
         let arguments = match kind {
             Kind::Op { name, args, kwargs } if needs_values(name) => self.arguments(args, kwargs)?,
-            Kind::Host { args, .. } => self.arguments(args, &[])?,
+            Kind::Host { args, .. } => {
+                if self.state.explain {
+                    self.state.planned.borrow_mut().extend(self.arguments(args, &[])?.tensors()?);
+                    self.state.needs_value(
+                        Some(node),
+                        "the host's function is not called: what follows is not counted",
+                    );
+                    self.state.cut_short.set(true);
+                    return Ok(true);
+                }
+                self.arguments(args, &[])?
+            }
             Kind::RegionRef(region) => match &self.program.regions[region.index()].kind {
                 RegionKind::Cond { condition: Some(condition), .. } => {
                     self.arguments(std::slice::from_ref(condition), &[])?
@@ -107,6 +126,16 @@ impl Block<'_> {
         let tensors = arguments.tensors()?;
         if tensors.iter().all(Tensor::is_evaluated) {
             return Ok(false);
+        }
+        if self.state.explain {
+            self.state.planned.borrow_mut().extend(tensors);
+            if matches!(kind, Kind::RegionRef(_)) {
+                self.state.needs_value(Some(node), "depends on a computed value: both branches are counted");
+                return Ok(false);
+            }
+            self.state.needs_value(Some(node), "depends on a computed value: what follows is not counted");
+            self.give_up(node);
+            return Ok(true);
         }
         self.wanted.borrow_mut().extend(tensors);
         self.stalled.borrow_mut().insert(node, arguments.frozen()?);
@@ -175,7 +204,7 @@ impl Block<'_> {
                 }
             },
             Kind::Save { value, .. } => return Ok(Some(self.value(*value))),
-            Kind::Merge { values } => self.state.table.latest(values).unwrap_or_default(),
+            Kind::Merge { values } => return Ok(Some(self.state.table.latest(values))),
             Kind::Item(region) => self.element(*region),
             Kind::Log { args } => {
                 let values = args.iter().map(|a| self.argument(a)).collect::<Result<Vec<_>>>()?;
@@ -199,7 +228,9 @@ impl Block<'_> {
             }
             Kind::OptimizerStep { optimizer } => {
                 let optimizer = self.value(*optimizer).unwrap_or_default();
-                if !self.state.scan {
+                if self.state.scan {
+                    self.state.planned.borrow_mut().extend(self.state.training.gradients());
+                } else {
                     self.state.training.step(&optimizer)?;
                 }
                 return Ok(Some(None));

@@ -1,7 +1,7 @@
 //! Operators of two operands: arithmetic, comparison, logic. On tensors they are PyTorch's, on other values Python's.
 
 use pellucid_nn::Value;
-use pellucid_tensor::{BinaryOp, Tensor};
+use pellucid_tensor::{BinaryOp, DType, Tensor};
 
 use super::call::number;
 use super::python::{numbers, operators};
@@ -37,7 +37,10 @@ pub(super) const OPS: &[OpDef] = &[
     binary!("remainder", Remainder),
     binary!("fmod", Fmod),
     binary!("pow", Pow),
-    binary!("float_power", Pow),
+    op("float_power", &["input", "other|exponent"], |c| {
+        let (x, y) = (c.tensor("input")?.cast(DType::F64), c.tensor("other")?.cast(DType::F64));
+        tensor(x.binary(BinaryOp::Pow, &y))
+    }),
     binary!("maximum", Maximum),
     binary!("minimum", Minimum),
     binary!("atan2", Atan2),

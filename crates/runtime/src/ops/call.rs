@@ -16,6 +16,8 @@ pub(crate) struct Call<'a> {
     args: Vec<Value>,
     /// What a `*` parameter took.
     rest: Vec<Value>,
+    /// Whether it was called without any argument.
+    pub(crate) is_empty: bool,
     /// What a `**` parameter took.
     named: Vec<(String, Value)>,
 }
@@ -57,11 +59,13 @@ impl<'a> Call<'a> {
         let fixed = op.params.iter().take_while(|p| !p.starts_with('*')).count();
         let variadic = op.params.iter().any(|p| p.starts_with('*') && !p.starts_with("**"));
         let open = op.params.iter().any(|p| p.starts_with("**"));
+        let is_empty = args.is_empty() && kwargs.is_empty();
         let mut call = Call {
             engine,
             op,
             args: vec![Value::None; op.params.len()],
             rest: Vec::new(),
+            is_empty,
             named: Vec::new(),
         };
         for (i, value) in args.into_iter().enumerate() {

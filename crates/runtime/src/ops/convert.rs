@@ -2,7 +2,7 @@
 
 use pellucid_nn::{Value, Var};
 use pellucid_tensor::shape::contiguous_strides;
-use pellucid_tensor::{DType, HostData, Scalar, Tensor};
+use pellucid_tensor::{DType, HostData, Scalar, Tensor, ViewStep};
 
 use super::call::MOST_ITEMS;
 use super::python::{items_of, numbers};
@@ -51,7 +51,7 @@ pub(super) const OPS: &[OpDef] = &[
     op("tolist", &["input"], tolist),
     op("numpy", &["input"], |c| Ok(c.get("input").clone())),
     op("clone", &["input"], |c| Ok(Value::tensor(c.tensor("input")?))),
-    op("detach", &["input"], |c| Ok(Value::Tensor(c.var("input")?))),
+    op("detach", &["input"], |c| super::var(c.var("input")?.step(ViewStep::Detach))),
     op("cpu", &["input"], same_place),
     op("cuda", &["input", "device?"], same_place),
     op("contiguous", &["input"], contiguous),
@@ -215,16 +215,17 @@ fn from_data(c: &Call<'_>, share: bool) -> Result<Value> {
         Value::Tensor(var) if share && dtype.is_none_or(|d| var.get().is_ok_and(|t| t.dtype() == d)) => {
             return Ok(c.get("data").clone());
         }
-        data => tensor_of(c, data, 0)?,
+        data => tensor_of(c, data, dtype == Some(DType::F64), 0)?,
     };
     Ok(Value::tensor(dtype.map_or(made.clone(), |d| made.cast(d))))
 }
 
-/// A number, a tensor, or nested sequences of them, as one tensor.
-pub(super) fn tensor_of(c: &Call<'_>, data: &Value, depth: usize) -> Result<Tensor> {
+/// A number, a tensor, or nested sequences of them, as one tensor. Floats are single precision, or double if `wide`.
+pub(super) fn tensor_of(c: &Call<'_>, data: &Value, wide: bool, depth: usize) -> Result<Tensor> {
     let refused = |v: &Value| bad(c.name(), "data", "numbers, or nested sequences of one shape", v);
     match data {
         Value::Tensor(var) => return Ok(var.get()?),
+        Value::Float(f) if wide => return Ok(c.engine.full(&[], *f, DType::F64)),
         Value::Bool(_) | Value::Int(_) | Value::Float(_) => {
             return super::call::number(data).map(|n| c.engine.scalar(n)).ok_or_else(|| refused(data));
         }
@@ -240,10 +241,10 @@ pub(super) fn tensor_of(c: &Call<'_>, data: &Value, depth: usize) -> Result<Tens
     if items.is_empty() {
         return Ok(c.engine.zeros(&[0], DType::F32));
     }
-    if let Some(plain) = plain_row(c, &items)? {
+    if let Some(plain) = plain_row(c, &items, wide)? {
         return Ok(plain);
     }
-    let rows = items.iter().map(|v| tensor_of(c, v, depth + 1)).collect::<Result<Vec<_>>>()?;
+    let rows = items.iter().map(|v| tensor_of(c, v, wide, depth + 1)).collect::<Result<Vec<_>>>()?;
     if rows.iter().any(|r| r.dims() != rows[0].dims()) {
         return Err(refused(data));
     }
@@ -251,7 +252,7 @@ pub(super) fn tensor_of(c: &Call<'_>, data: &Value, depth: usize) -> Result<Tens
 }
 
 /// A sequence of plain numbers, made at once.
-fn plain_row(c: &Call<'_>, items: &[Value]) -> Result<Option<Tensor>> {
+fn plain_row(c: &Call<'_>, items: &[Value], wide: bool) -> Result<Option<Tensor>> {
     let n = [items.len()];
     if items.iter().all(|v| matches!(v, Value::Bool(_))) {
         let bools: Vec<bool> = items.iter().map(|v| matches!(v, Value::Bool(true))).collect();
@@ -261,14 +262,8 @@ fn plain_row(c: &Call<'_>, items: &[Value]) -> Result<Option<Tensor>> {
         return Ok(None);
     };
     Ok(Some(if all.iter().any(|s| matches!(s, Scalar::Float(_))) {
-        // Doubles until the type is known, or large integers in float64 would be rounded twice.
-        let wide = all.iter().map(|s| s.to_f64()).collect::<Vec<f64>>();
-        let wide = c.engine.from_vec(wide, &n)?;
-        if c.optional_dtype("dtype").ok().flatten() == Some(DType::F64) {
-            wide
-        } else {
-            wide.cast(DType::F32)
-        }
+        let doubles = c.engine.from_vec(all.iter().map(|s| s.to_f64()).collect::<Vec<f64>>(), &n)?;
+        if wide { doubles } else { doubles.cast(DType::F32) }
     } else {
         c.engine.from_vec(all.iter().map(|s| s.to_i64()).collect::<Vec<i64>>(), &n)?
     }))

@@ -25,13 +25,13 @@ pub(super) const OPS: &[OpDef] = &[
     }),
     op("new_tensor", &["input", "data", "dtype?"], |c| {
         let dtype = c.optional_dtype("dtype")?.unwrap_or(c.tensor("input")?.dtype());
-        Ok(Value::tensor(super::convert::tensor_of(c, c.get("data"), 0)?.cast(dtype)))
+        Ok(Value::tensor(super::convert::tensor_of(c, c.get("data"), dtype == DType::F64, 0)?.cast(dtype)))
     }),
     op("scalar_tensor", &["value", "dtype?"], |c| {
         let dtype = c.optional_dtype("dtype")?.unwrap_or(DType::F32);
         Ok(Value::tensor(c.engine.full(&[], c.scalar("value")?, dtype)))
     }),
-    op("arange", &["start|end", "end?", "step?", "dtype?"], arange),
+    op("arange", &["start?", "end?", "step?", "dtype?"], arange),
     op("linspace", &["start", "end", "steps", "dtype?"], |c| spaced(c, None)),
     op("logspace", &["start", "end", "steps", "base?", "dtype?"], |c| {
         spaced(c, Some(c.float_or("base", 10.0)?))
@@ -71,7 +71,7 @@ fn new(c: &Call<'_>, value: Scalar) -> Result<Value> {
 
 fn arange(c: &Call<'_>) -> Result<Value> {
     let (start, end) = if c.has("end") {
-        (c.scalar("start")?, c.scalar("end")?)
+        (c.scalar_or("start", 0)?, c.scalar("end")?)
     } else {
         (Scalar::Int(0), c.scalar("start")?)
     };

@@ -94,10 +94,12 @@ fn contract_all(c: &Call<'_>, equation: &Equation, tensors: Vec<Tensor>) -> Resu
         return Err(fault(text, &format!("names of the dimensions of {} operands", tensors.len())));
     }
     let mut operands = Vec::new();
+    let mut written: Vec<Label> = Vec::new();
     let mut widest = 0;
     for (names, tensor) in equation.inputs.iter().zip(tensors) {
         let labels = expand(text, names, tensor.rank())?;
         widest = widest.max(labels.iter().filter(|l| matches!(l, Label::Ellipsis(_))).count());
+        written.extend(labels.iter().cloned());
         operands.push(diagonals(Operand { tensor, labels })?);
     }
     let sizes = sizes_of(text, &operands)?;
@@ -108,7 +110,7 @@ fn contract_all(c: &Call<'_>, equation: &Equation, tensors: Vec<Tensor>) -> Resu
             names.iter().filter(|n| *n != "...").count()
                 + if names.iter().any(|n| n == "...") { widest } else { 0 },
         )?,
-        None => implied(&operands, widest),
+        None => implied(&written, widest),
     };
     for (i, label) in output.iter().enumerate() {
         if output[..i].contains(label) || !sizes.contains_key(label) {
@@ -155,9 +157,9 @@ fn expand(text: &str, names: &[String], rank: usize) -> Result<Vec<Label>> {
 }
 
 /// Without `->`: what `...` stands for, then the names that stand once, in alphabetical order.
-fn implied(operands: &[Operand], widest: usize) -> Vec<Label> {
+fn implied(written: &[Label], widest: usize) -> Vec<Label> {
     let mut count: FxHashMap<&Label, usize> = FxHashMap::default();
-    for label in operands.iter().flat_map(|o| &o.labels) {
+    for label in written {
         *count.entry(label).or_default() += 1;
     }
     let mut once: Vec<Label> = count

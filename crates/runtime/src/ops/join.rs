@@ -269,7 +269,6 @@ fn meshgrid(c: &Call<'_>) -> Result<Value> {
     let mut out = grids(c, &all)?;
     if swap {
         out.swap(0, 1);
-        out = out.iter().map(|g| g.transpose(0, 1)).collect::<Result<_, _>>()?;
     }
     Ok(Value::tuple(out.into_iter().map(Value::tensor)))
 }

@@ -68,7 +68,7 @@ fn collate(c: &Call<'_>, batch: &[Value], depth: usize) -> Result<Value> {
             if let Some(other) = batch.iter().find(|v| !number(v)) {
                 return Err(uneven(other));
             }
-            let made = super::convert::tensor_of(c, &Value::list(batch.to_vec()), 0)?;
+            let made = super::convert::tensor_of(c, &Value::list(batch.to_vec()), false, 0)?;
             // Python's floats are doubles, and stay so.
             if !matches!(first, Value::Float(_)) {
                 return Ok(Value::tensor(made));
@@ -104,7 +104,14 @@ fn collate(c: &Call<'_>, batch: &[Value], depth: usize) -> Result<Value> {
             }
             limited(c, c_argument(c), fields)?;
             let columns = (0..fields)
-                .map(|f| collate(c, &rows.iter().map(|r| r[f].clone()).collect::<Vec<_>>(), depth + 1))
+                .map(|f| {
+                    let column: Vec<Value> = rows.iter().map(|r| r[f].clone()).collect();
+                    // Texts side by side are a tuple, as PyTorch has it.
+                    match column.first() {
+                        Some(Value::Str(_) | Value::Bytes(_)) => Ok(Value::tuple(column)),
+                        _ => collate(c, &column, depth + 1),
+                    }
+                })
                 .collect::<Result<Vec<_>>>()?;
             Ok(Value::list(columns))
         }

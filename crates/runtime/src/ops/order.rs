@@ -10,9 +10,11 @@ use crate::error::Result;
 
 pub(super) const OPS: &[OpDef] = &[
     op("topk", &["input", "k", "dim?", "largest?", "sorted?"], |c| {
-        let k = c.count("k")?;
-        let (values, indices) =
-            c.tensor("input")?.topk(k, c.int_or("dim", -1)?, c.flag_or("largest", true)?)?;
+        let (x, k) = (c.tensor("input")?, c.count("k")?);
+        if x.rank() == 0 && k == 0 {
+            return Err(c.bad("k", "one, of a tensor without dimensions"));
+        }
+        let (values, indices) = x.topk(k, c.int_or("dim", -1)?, c.flag_or("largest", true)?)?;
         Ok(pair("topk", values, indices))
     }),
     op("sort", &["input", "dim?", "descending|reverse?", "stable?"], |c| {

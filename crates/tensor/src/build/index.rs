@@ -91,6 +91,8 @@ pub enum ViewStep {
     Permute(Perm),
     /// Dimensions of size one repeated.
     Expand(Dims),
+    /// The same elements, past which gradients do not flow.
+    Detach,
 }
 
 impl ViewStep {
@@ -113,6 +115,7 @@ impl ViewStep {
             ViewStep::Permute(perm) if perm.len() == base.rank() => Ok(base.permute_to(perm.clone())),
             ViewStep::Permute(perm) => Err(bad(format!("{} dimensions", perm.len()))),
             ViewStep::Expand(dims) => base.expand_to(dims),
+            ViewStep::Detach => Ok(base.stop_gradient()),
         }
     }
 
@@ -133,6 +136,7 @@ impl ViewStep {
                 }
                 Ok(value.permute_to(inverse))
             }
+            ViewStep::Detach => Ok(value.clone()),
             ViewStep::Expand(dims) if base.dims() == dims.as_slice() => Ok(value.clone()),
             ViewStep::Expand(_) => Err(TensorError::Argument {
                 op: "setitem",

@@ -53,7 +53,7 @@ pub(super) fn weight(rhs: &Tensor) -> Option<(&Tensor, bool)> {
         match tensor.op() {
             Op::Leaf { .. } => return Some((tensor, transposed)),
             Op::Permute(perm) => transposed ^= perm[..] == [1, 0],
-            Op::Identity { .. } => {}
+            Op::Identity { .. } | Op::Detach => {}
             _ => return None,
         }
         tensor = &tensor.inputs()[0];

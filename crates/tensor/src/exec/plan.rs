@@ -203,7 +203,7 @@ impl<'a> Plan<'a> {
                     break;
                 }
                 path.push(user);
-                if !matches!(self.nodes[user].op(), Op::Reshape | Op::Identity { .. }) {
+                if !matches!(self.nodes[user].op(), Op::Reshape | Op::Identity { .. } | Op::Detach) {
                     taken = path.len();
                 }
             }
@@ -233,7 +233,7 @@ impl<'a> Plan<'a> {
             return false;
         }
         match tensor.op() {
-            Op::Reshape | Op::Identity { .. } => true,
+            Op::Reshape | Op::Identity { .. } | Op::Detach => true,
             Op::Unary(op) if group.activation.is_none() && !group.residual => {
                 group.activation = activation(*op);
                 group.activation.is_some()

@@ -130,7 +130,7 @@ fn sum(x: &Value, along: Along, dims: &[usize]) -> Value {
     let Along { outer, size, inner } = along;
     let mut out = Value::alloc(dims, DType::F32);
     let (all, sums) = (x.slice::<f32>(), out.slice_mut::<f32>());
-    if size == 0 {
+    if size == 0 || inner == 0 {
         sums.fill(0.0);
     } else if inner == 1 {
         sum_rows(all, size, sums);

@@ -20,6 +20,7 @@ pub(super) fn operand_gradients(y: &Tensor, g: &Tensor, wanted: &dyn Fn(usize) -
     let mut out = Gradients::new();
     match y.op() {
         Op::Identity { .. } => out.push((0, g.clone())),
+        Op::Detach => {}
         Op::Cast => out.push((0, g.cast(x[0].dtype()))),
         Op::Unary(op) => {
             if let Some(gx) = unary(*op, &x[0], y, g)? {

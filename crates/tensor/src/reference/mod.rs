@@ -33,7 +33,7 @@ pub(crate) fn compute(op: &Op, inputs: &[Value], dims: &[usize], dtype: DType) -
         Op::Full(value) => elementwise::full(*value, dims, dtype),
         Op::Arange { start, step } => elementwise::arange(*start, *step, dims, dtype),
         Op::Random { kind, seed, offset } => random::draw(*kind, *seed, *offset, dims, dtype),
-        Op::Identity { .. } | Op::Reshape => index::copy(&x[0], dims),
+        Op::Identity { .. } | Op::Detach | Op::Reshape => index::copy(&x[0], dims),
         Op::Unary(op) => elementwise::unary(*op, &x[0], dtype),
         Op::Binary(op) => elementwise::binary(*op, &x[0], &x[1], dtype)?,
         Op::Where => elementwise::choose(&x[0], &x[1], &x[2]),

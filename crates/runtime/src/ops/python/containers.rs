@@ -99,7 +99,10 @@ fn grown<'c>(c: &'c Call<'_>, value: &Value) -> Result<&'c Rc<RefCell<Vec<Value>
     Ok(items)
 }
 
-fn dictionary<'c>(c: &'c Call<'_>) -> Result<&'c Rc<RefCell<Vec<(Value, Value)>>>> {
+/// What a dictionary holds, shared.
+type Pairs = Rc<RefCell<Vec<(Value, Value)>>>;
+
+fn dictionary<'c>(c: &'c Call<'_>) -> Result<&'c Pairs> {
     match c.get("dict") {
         Value::Dict(pairs) => Ok(pairs),
         _ => Err(c.bad("dict", "a dict")),

@@ -2,6 +2,7 @@
 //!
 //! They follow Python where its values fit into 64 bits; an integer that does not is an error, never a wrong number.
 
+mod arithmetic;
 pub(super) mod compare;
 pub(super) mod containers;
 pub(super) mod format;

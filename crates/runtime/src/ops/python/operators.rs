@@ -4,9 +4,10 @@ use pellucid_nn::Value;
 use pellucid_tensor::BinaryOp;
 
 use super::super::{Call, bad};
+use super::arithmetic::arithmetic;
 use super::compare::{equal, order};
 use super::containers::put;
-use super::numbers::{Number, arithmetic};
+use super::numbers::Number;
 use super::sets::{Combine, combine};
 use super::{check_nesting, limited};
 use crate::error::Result;

@@ -28,9 +28,8 @@ macro_rules! test_text {
 }
 
 pub(in super::super) const OPS: &[OpDef] = &[
-    op("str", &["input?"], |c| match c.get("input") {
-        Value::None if c.rest().is_empty() => Ok(Value::text("None")),
-        other => Ok(Value::text(str_of(other)?)),
+    op("str", &["input?"], |c| {
+        Ok(Value::text(if c.is_empty { String::new() } else { str_of(c.get("input"))? }))
     }),
     op("repr", &["input"], |c| Ok(Value::text(repr_of(c.get("input"))?))),
     op("format", &["input", "spec?"], |c| {
@@ -45,10 +44,10 @@ pub(in super::super) const OPS: &[OpDef] = &[
     op("splitlines", &["input"], |c| {
         Ok(Value::list(c.text("input")?.lines().map(Value::text).collect::<Vec<_>>()))
     }),
-    op("find", &["input", "value|sub", "start?", "stop?|end?"], |c| {
+    op("find", &["input", "value|sub", "start?", "stop|end?"], |c| {
         Ok(Value::Int(find(c, false)?.unwrap_or(-1)))
     }),
-    op("rfind", &["input", "value|sub", "start?", "stop?|end?"], |c| {
+    op("rfind", &["input", "value|sub", "start?", "stop|end?"], |c| {
         Ok(Value::Int(find(c, true)?.unwrap_or(-1)))
     }),
     op("startswith", &["input", "prefix"], |c| affix(c, "prefix", |text, part| text.starts_with(part))),

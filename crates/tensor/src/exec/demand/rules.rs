@@ -53,7 +53,7 @@ pub(super) fn step(tensor: &Tensor, need: Region) -> Step {
         computed
     };
     match tensor.op() {
-        Op::Identity { .. } | Op::Unary(_) | Op::Binary(_) | Op::Where | Op::Cast => {
+        Op::Identity { .. } | Op::Detach | Op::Unary(_) | Op::Binary(_) | Op::Where | Op::Cast => {
             Step::new(need.clone(), x.iter().map(|_| need.clone()))
         }
         Op::Full(_) => Step::new(need, []),
