@@ -32,7 +32,7 @@ pub trait Layer: Send + Sync {
 }
 
 /// What stays the same over all passes of a model: sizes, in the field's terms.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Skeleton {
     /// Hugging Face's name of the family, such as `gpt2`.
     pub model_type: String,
@@ -108,6 +108,15 @@ impl Model {
         }
         let ops = by_module.iter().map(|layer| layer.as_ref().map_or_else(Vec::new, |l| l.ops())).collect();
         Model { engine, tree, layers: by_module, remembered, ops, skeleton }
+    }
+
+    /// A model without modules, for programs that only compute.
+    #[must_use]
+    pub fn empty(engine: &Engine) -> Model {
+        let mut weights =
+            crate::UnloadedWeights { engine: engine.clone(), dtype: pellucid_tensor::DType::F32 };
+        let parts = crate::TreeBuilder::new("Module", &mut weights).finish();
+        Model::new(engine.clone(), parts, Skeleton::default())
     }
 
     /// Owner of the model's tensors.

@@ -8,7 +8,7 @@ use pellucid_program::{
     Arg, Builder, Constant, Dtype, InvokeId, Kind, Line, NodeId, Program, RegionId, RegionKind, SourceId,
     Steps,
 };
-use pellucid_runtime::{Callback, Explanation, RunError, RunOptions, Runner};
+use pellucid_runtime::{Callback, Explanation, Loaded, RunError, RunOptions, Runner};
 use pellucid_tensor::{DType, Tensor};
 
 use crate::error::Result;
@@ -177,6 +177,11 @@ fn with_runner<T>(
         let recording = recording.borrow();
         (recording.builder.clone().finish(), recording.callbacks.clone(), recording.models.clone())
     };
-    let models: Vec<_> = models.iter().map(Model::loaded).collect();
+    // A session may only compute.
+    let none = pellucid_nn::Model::empty(&pellucid_tensor::Engine::new());
+    let mut models: Vec<_> = models.iter().map(Model::loaded).collect();
+    if models.is_empty() {
+        models.push(Loaded { model: &none, encoder: None });
+    }
     Ok(go(&Runner { models: &models, callbacks: &callbacks }, &program)?)
 }

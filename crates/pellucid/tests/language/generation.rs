@@ -134,3 +134,14 @@ fn an_unknown_option_is_refused_by_name() {
     let error = generated(&model, Generation::new(2).with("temprature", 1.0), vec![vec![1]]);
     assert!(error.expect_err("misspelt").to_string().contains("temprature"));
 }
+
+#[test]
+fn a_long_generation_holds_the_graph_of_one_step() -> Result<()> {
+    let mut config = pellucid::tiny_config();
+    config["n_positions"] = 512.into();
+    let model = Model::random(config, 7)?;
+    generated(&model, Generation::new(300).endless(), vec![vec![1, 2, 3]])?;
+    // Nodes that are gone are swept from the table once they are more than those alive and some thousands.
+    assert!(model.engine().interned() < 6000, "{} nodes", model.engine().interned());
+    Ok(())
+}

@@ -63,6 +63,9 @@ impl Block<'_> {
             }
             let mut args = Model::root_args(ids, Some(mask.clone()), Some(cache.clone()));
             args.named.extend_from_slice(of_steps);
+            // Later steps are never built twice, and what is remembered would hold all their graphs.
+            let memory = if step == 0 { pass.memory } else { None };
+            let pass = Forward { memory, ..*pass };
             let output = pass.call(root, args).await.map_err(from_model)?;
             if self.state.scan {
                 // The next token is a value; shapes are known up to here.
