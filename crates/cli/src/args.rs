@@ -258,7 +258,7 @@ pub(crate) struct InspectArgs {
     #[arg(long)]
     pub(crate) skeleton: bool,
 
-    /// Show this part of the tree only
+    /// Show this part of the tree only, and the operations inside the module, by which programs read and write them
     #[arg(long, value_name = "PATH")]
     pub(crate) module: Option<String>,
 

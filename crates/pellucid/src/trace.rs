@@ -127,6 +127,36 @@ impl Trace {
         }
     }
 
+    /// Adds a forward pass on a prompt with options: `labels` for a loss, `output_hidden_states`, `output_attentions`;
+    /// in a generation, how this invoke generates.
+    ///
+    /// ```
+    /// use pellucid::{Model, tiny_config};
+    ///
+    /// # fn main() -> Result<(), pellucid::Error> {
+    /// let model = Model::random(tiny_config(), 7)?;
+    /// let trace = model.trace();
+    /// let prompt = trace.invoke_with([1, 2, 3], &[("output_hidden_states", true.into())]);
+    /// let states = prompt.output("").field("hidden_states").save();
+    /// assert_eq!(trace.run()?.tensors(&states)?.len(), 3); // the embeddings, and what each of two blocks leaves
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn invoke_with(&self, prompt: impl Into<Prompt>, options: &[(&str, Operand)]) -> Invoke {
+        let mut recording = self.recording.borrow_mut();
+        let line = recording.line(Location::caller());
+        recording.builder.at(Some(line));
+        let options = options.iter().map(|(name, value)| ((*name).to_owned(), value.0.clone())).collect();
+        let id = recording.builder.invoke_with(prompt.into().0, options);
+        Invoke {
+            id: Some(id),
+            steps: Steps::First,
+            model: self.model.clone(),
+            recording: self.recording.clone(),
+        }
+    }
+
     /// Ends the trace when what was written before has been carried out.
     #[track_caller]
     pub fn stop(&self) {
@@ -259,6 +289,21 @@ impl Invoke {
     #[track_caller]
     pub fn pattern(&self, module: &str) -> Proxy {
         self.record(Kind::Read(Place::pattern(self.model.path(module))))
+    }
+
+    /// The value of an operation inside a module, by its label (`softmax_0`) or name (`query`, `scores`, `heads`); `pellucid
+    /// inspect --module PATH` lists them.
+    #[must_use]
+    #[track_caller]
+    pub fn inner(&self, module: &str, label: &str) -> Proxy {
+        self.record(Kind::Read(Place::op(self.model.path(module), label)))
+    }
+
+    /// Replaces the value of an operation inside a module.
+    #[track_caller]
+    pub fn set_inner(&self, module: &str, label: &str, value: impl Into<Operand>) {
+        let place = Place::op(self.model.path(module), label);
+        self.record(Kind::Write { place, value: value.into().0 });
     }
 
     /// A parameter, read-only, by its full name.

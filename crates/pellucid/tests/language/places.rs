@@ -66,3 +66,19 @@ fn a_fault_found_while_computing_names_every_line_that_asked_for_the_value() -> 
     let _ = (doubled, again);
     Ok(())
 }
+
+#[test]
+fn operations_inside_modules_are_read_and_written_by_label_or_name() -> Result<()> {
+    let model = model();
+    let trace = model.trace();
+    let prompt = trace.invoke([1, 2, 3]);
+    let (label, name) = (prompt.inner("layers[0].attn", "softmax_0"), prompt.attn_pattern(0));
+    let (label, name) = (label.save(), name.save());
+    let other = trace.invoke([1, 2, 3]);
+    other.set_inner("layers[1].attn", "heads", &other.inner("layers[1].attn", "heads") * 0.0);
+    let mixed = other.input("layers[1].attn.c_proj").save();
+    let results = trace.run()?;
+    assert_eq!(results.floats(&label)?, results.floats(&name)?);
+    assert!(results.floats(&mixed)?.iter().all(|&x| x == 0.0));
+    Ok(())
+}
