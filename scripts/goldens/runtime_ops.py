@@ -485,4 +485,5 @@ def main():
             print("refused:", c[0], str(c[1])[:90])
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -18,6 +18,8 @@ GOLDENS = (
     "crates/models/tests/goldens/*.json",
     "crates/models/tests/goldens/*.safetensors",
     "crates/hub/tests/fixtures/tokenizers/golden.json",
+    "crates/pellucid/tests/conformance/*/expected.safetensors",
+    "crates/runtime/tests/goldens/*.json",
 )
 VERSIONS = ("torch", "transformers", "tokenizers", "python", "numpy", "versions")
 RELATIVE, ABSOLUTE = 2e-3, 2e-4
