@@ -112,7 +112,7 @@ fn all_mistakes_that_need_no_values_are_told_together_and_before_anything_happen
     let wrong = prompt.mlp_out(1).op("matmul", [(&hidden).into()]);
     let second = line!() - 1;
     let _ = (&wrong + 1.0).save();
-    prompt.set_output("lm_head", &prompt.logits().at((.., 7)));
+    prompt.set_output("lm_head", prompt.logits().at((.., 7)));
     let third = line!() - 1;
     let error = trace.run().expect_err("three mistakes").to_string();
     for line in [first, second, third] {
