@@ -16,6 +16,8 @@ pub(crate) struct Edit {
     pub(crate) program: Program,
     pub(crate) region: RegionId,
     pub(crate) callbacks: Vec<Callback>,
+    /// Lines at which values of other programs were given.
+    pub(crate) foreign: Vec<String>,
 }
 
 impl Model {
@@ -47,6 +49,7 @@ impl Model {
             program: recording.builder.clone().finish(),
             region,
             callbacks: recording.callbacks.clone(),
+            foreign: recording.foreign.clone(),
         };
         self.with_edit(edit)
     }

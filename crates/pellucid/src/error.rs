@@ -36,6 +36,12 @@ pub enum Error {
     /// A result of another trace was asked for.
     #[error("the value belongs to another trace")]
     OtherTrace,
+    /// A value of one program was given to a statement of another.
+    #[error("{}: a value of another trace or session is used here", lines.join(", "))]
+    OtherProgram {
+        /// The files and lines.
+        lines: Vec<String>,
+    },
     /// The demo model's files could not be put where they can be mapped.
     #[error("cannot unpack the demo model into the folder of temporary files: {0}")]
     Demo(std::io::Error),
@@ -56,6 +62,10 @@ impl Error {
             Error::Tensor(e) => e.hint(),
             Error::Kind { .. } | Error::Demo(_) => None,
             Error::OtherTrace => Some("ask the results of the trace in which it was saved".into()),
+            Error::OtherProgram { .. } => Some(
+                "record both traces in one session, or save the value, run, and give what it was with `constant`"
+                    .into(),
+            ),
             Error::NoTokenizer => Some("give token ids in place of text".into()),
         }
     }

@@ -10,7 +10,7 @@ use pellucid_runtime::Callback;
 use pellucid_tensor::Tensor;
 
 use crate::index::Index;
-use crate::recording::SharedRecording;
+use crate::recording::{Owner, SharedRecording, check_owner};
 
 /// A value that a running trace will have: operations on it are recorded.
 #[derive(Clone)]
@@ -29,53 +29,82 @@ impl std::fmt::Debug for Proxy {
 
 /// Something an operation takes: a proxy, a number, a text, a list of numbers.
 #[derive(Clone, Debug)]
-pub struct Operand(pub(crate) Arg);
+pub struct Operand(pub(crate) Arg, pub(crate) Owner);
+
+impl Operand {
+    /// What belongs to no program.
+    pub(crate) fn plain(arg: Arg) -> Operand {
+        Operand(arg, Owner::default())
+    }
+
+    /// The argument, to be recorded in a program; that a value of another one was given is noted.
+    #[track_caller]
+    pub(crate) fn given_to(self, recording: &SharedRecording) -> Arg {
+        check_owner(recording, self.1);
+        self.0
+    }
+
+    fn list<'a>(xs: impl Iterator<Item = &'a Proxy> + Clone) -> Operand {
+        let owner = xs.clone().fold(Owner::default(), |owner, x| owner.and(x.owner()));
+        Operand(Arg::List(xs.map(|x| Arg::Node(x.node)).collect()), owner)
+    }
+}
+
+/// Arguments to be recorded in a program.
+#[track_caller]
+pub(crate) fn args_of(recording: &SharedRecording, args: impl IntoIterator<Item = Operand>) -> Vec<Arg> {
+    let mut all = Vec::new();
+    for arg in args {
+        all.push(arg.given_to(recording));
+    }
+    all
+}
 
 impl From<&Proxy> for Operand {
     fn from(proxy: &Proxy) -> Operand {
-        Operand(Arg::Node(proxy.node))
+        Operand(Arg::Node(proxy.node), proxy.owner())
     }
 }
 
 impl From<Proxy> for Operand {
     fn from(proxy: Proxy) -> Operand {
-        Operand(Arg::Node(proxy.node))
+        Operand(Arg::Node(proxy.node), proxy.owner())
     }
 }
 
 impl From<f64> for Operand {
     fn from(x: f64) -> Operand {
-        Operand(Arg::Float(x))
+        Operand::plain(Arg::Float(x))
     }
 }
 
 impl From<i64> for Operand {
     fn from(x: i64) -> Operand {
-        Operand(Arg::Int(x))
+        Operand::plain(Arg::Int(x))
     }
 }
 
 impl From<i32> for Operand {
     fn from(x: i32) -> Operand {
-        Operand(Arg::Int(x.into()))
+        Operand::plain(Arg::Int(x.into()))
     }
 }
 
 impl From<bool> for Operand {
     fn from(x: bool) -> Operand {
-        Operand(Arg::Bool(x))
+        Operand::plain(Arg::Bool(x))
     }
 }
 
 impl From<&str> for Operand {
     fn from(x: &str) -> Operand {
-        Operand(Arg::Str(x.into()))
+        Operand::plain(Arg::Str(x.into()))
     }
 }
 
 impl From<&[i64]> for Operand {
     fn from(xs: &[i64]) -> Operand {
-        Operand(Arg::Tuple(xs.iter().map(|&x| Arg::Int(x)).collect()))
+        Operand::plain(Arg::Tuple(xs.iter().map(|&x| Arg::Int(x)).collect()))
     }
 }
 
@@ -87,13 +116,13 @@ impl<const N: usize> From<[i64; N]> for Operand {
 
 impl From<&[&Proxy]> for Operand {
     fn from(xs: &[&Proxy]) -> Operand {
-        Operand(Arg::List(xs.iter().map(|x| Arg::Node(x.node)).collect()))
+        Operand::list(xs.iter().copied())
     }
 }
 
 impl From<&[Proxy]> for Operand {
     fn from(xs: &[Proxy]) -> Operand {
-        Operand(Arg::List(xs.iter().map(|x| Arg::Node(x.node)).collect()))
+        Operand::list(xs.iter())
     }
 }
 
@@ -111,9 +140,17 @@ impl Proxy {
         self.node
     }
 
-    /// The invoke and steps that the value belongs to.
+    /// The invoke and steps that what is made of the value here belongs to: none outside its trace.
     pub(crate) fn selection(&self) -> (Option<InvokeId>, Steps) {
-        (self.invoke, self.steps.clone())
+        match self.invoke {
+            Some(invoke) if !self.recording.borrow().is_inside(invoke) => (None, Steps::First),
+            invoke => (invoke, self.steps.clone()),
+        }
+    }
+
+    /// The program that the value belongs to.
+    pub(crate) fn owner(&self) -> Owner {
+        Owner::of(&self.recording)
     }
 
     /// Records a statement that belongs to no invoke.
@@ -128,15 +165,15 @@ impl Proxy {
 
     #[track_caller]
     fn record(&self, kind: Kind) -> Proxy {
-        let steps = self.steps.clone();
-        let node = self.recording.borrow_mut().record(self.invoke, steps.clone(), kind, Location::caller());
-        Proxy { recording: self.recording.clone(), node, invoke: self.invoke, steps }
+        let (invoke, steps) = self.selection();
+        let node = self.recording.borrow_mut().record(invoke, steps.clone(), kind, Location::caller());
+        Proxy { recording: self.recording.clone(), node, invoke, steps }
     }
 
     /// Records an operation by its canonical name, with this value as its first argument.
     #[track_caller]
     pub fn op(&self, name: &str, args: impl IntoIterator<Item = Operand>) -> Proxy {
-        let args = std::iter::once(Arg::Node(self.node)).chain(args.into_iter().map(|a| a.0)).collect();
+        let args = args_of(&self.recording, std::iter::once(Operand::from(self)).chain(args));
         self.record(Kind::Op { name: name.into(), args, kwargs: Vec::new() })
     }
 
@@ -148,8 +185,11 @@ impl Proxy {
         args: impl IntoIterator<Item = Operand>,
         named: &[(&str, Operand)],
     ) -> Proxy {
-        let args = std::iter::once(Arg::Node(self.node)).chain(args.into_iter().map(|a| a.0)).collect();
-        let kwargs = named.iter().map(|(n, a)| ((*n).to_owned(), a.0.clone())).collect();
+        let args = args_of(&self.recording, std::iter::once(Operand::from(self)).chain(args));
+        let mut kwargs = Vec::new();
+        for (name, arg) in named {
+            kwargs.push(((*name).to_owned(), arg.clone().given_to(&self.recording)));
+        }
         self.record(Kind::Op { name: name.into(), args, kwargs })
     }
 
@@ -171,13 +211,13 @@ impl Proxy {
     #[must_use]
     #[track_caller]
     pub fn at(&self, index: impl Into<Index>) -> Proxy {
-        self.op("getitem", [Operand(index.into().into_arg())])
+        self.op("getitem", [index.into().into_operand()])
     }
 
     /// `x[index] = value`, in place.
     #[track_caller]
     pub fn set(&self, index: impl Into<Index>, value: impl Into<Operand>) {
-        self.op("setitem", [Operand(index.into().into_arg()), value.into()]);
+        self.op("setitem", [index.into().into_operand(), value.into()]);
     }
 
     /// `x[:] = value`, in place.
@@ -189,6 +229,8 @@ impl Proxy {
     /// Appends a value to this list.
     #[track_caller]
     pub fn append(&self, value: &Proxy) {
+        check_owner(&value.recording, self.owner());
+        check_owner(&self.recording, value.owner());
         let kind = Kind::Op {
             name: "append".into(),
             args: vec![Arg::Node(self.node), Arg::Node(value.node)],
@@ -247,7 +289,8 @@ impl Proxy {
     /// Replaces the gradient of the next backward at this value; what is written flows on upstream.
     #[track_caller]
     pub fn set_grad(&self, value: impl Into<Operand>) {
-        self.record(Kind::SetGrad { of: self.node, value: value.into().0 });
+        let value = value.into().given_to(&self.recording);
+        self.record(Kind::SetGrad { of: self.node, value });
     }
 
     /// Takes gradients of this value, which has one element.

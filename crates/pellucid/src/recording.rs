@@ -11,7 +11,7 @@ use pellucid_program::{
 use pellucid_runtime::{Callback, Explanation, Loaded, RunError, RunOptions, Runner};
 use pellucid_tensor::{DType, Tensor};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::results::Results;
 
@@ -25,12 +25,49 @@ pub(crate) struct Recording {
     pub(crate) callbacks: Vec<Callback>,
     /// Models by the numbers the program uses.
     models: Vec<Model>,
-    /// Edited models and their numbers.
-    edited: Vec<(Model, u32)>,
+    /// Edited models, their numbers, and the region in which the edits stand.
+    edited: Vec<(Model, u32, RegionId)>,
     /// Numbers drawn so far: where the next draw starts in the stream.
     drawn: u64,
     seed: u64,
     files: Vec<(&'static str, SourceId)>,
+    /// Lines at which values of other programs were given.
+    pub(crate) foreign: Vec<String>,
+}
+
+/// Which program a value belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// To none: a number or a text.
+    #[default]
+    None,
+    One(*const RefCell<Recording>),
+    /// Values of several programs.
+    Mixed,
+}
+
+impl Owner {
+    pub(crate) fn of(recording: &SharedRecording) -> Owner {
+        Owner::One(Rc::as_ptr(recording))
+    }
+
+    /// That of both together.
+    pub(crate) fn and(self, other: Owner) -> Owner {
+        match (self, other) {
+            (Owner::None, one) | (one, Owner::None) => one,
+            (a, b) if a == b => a,
+            _ => Owner::Mixed,
+        }
+    }
+}
+
+/// Notes that a value of another program was given to a statement, to be told when the program is run.
+#[track_caller]
+pub(crate) fn check_owner(recording: &SharedRecording, owner: Owner) {
+    if owner != Owner::None && owner != Owner::of(recording) {
+        let at = Location::caller();
+        recording.borrow_mut().foreign.push(format!("{}:{}", at.file(), at.line()));
+    }
 }
 
 pub(crate) type SharedRecording = Rc<RefCell<Recording>>;
@@ -45,7 +82,26 @@ impl Recording {
             drawn: 0,
             seed: 0,
             files: Vec::new(),
+            foreign: Vec::new(),
         }
+    }
+
+    /// Whether the trace of an invoke is being recorded now.
+    pub(crate) fn is_inside(&self, invoke: InvokeId) -> bool {
+        self.is_within(self.builder.program().invokes[invoke.index()].region)
+    }
+
+    /// Whether the region open now is this one or stands in it.
+    fn is_within(&self, outer: RegionId) -> bool {
+        let program = self.builder.program();
+        let mut at = Some(self.builder.region());
+        while let Some(region) = at {
+            if region == outer {
+                return true;
+            }
+            at = program.regions[region.index()].parent;
+        }
+        false
     }
 
     pub(crate) fn line(&mut self, at: &Location<'static>) -> Line {
@@ -104,12 +160,18 @@ impl Recording {
         if edits.is_empty() {
             return base;
         }
-        let known = self.edited.iter().find(|(m, _)| m.same_network(model) && m.same_edits(model));
+        let here = self.builder.region();
+        let known = self.edited.iter().position(|(m, ..)| m.same_network(model) && m.same_edits(model));
         let last = match known {
-            Some((_, number)) => *number,
+            // Whatever stands in a region around this one has been carried out before.
+            Some(at) if self.is_within(self.edited[at].2) => return self.edited[at].1,
+            Some(at) => {
+                self.edited[at].2 = here;
+                self.edited[at].1
+            }
             None => {
                 let number = FIRST_EDITED + self.edited.len() as u32;
-                self.edited.push((model.clone(), number));
+                self.edited.push((model.clone(), number, here));
                 number
             }
         };
@@ -120,6 +182,7 @@ impl Recording {
             let first = self.callbacks.len() as u32;
             self.builder.include(&edit.program, edit.region, kind, first);
             self.callbacks.extend(edit.callbacks.iter().cloned());
+            self.foreign.extend(edit.foreign.iter().cloned());
         }
         last
     }
@@ -175,6 +238,9 @@ fn with_runner<T>(
 ) -> Result<T> {
     let (program, callbacks, models) = {
         let recording = recording.borrow();
+        if !recording.foreign.is_empty() {
+            return Err(Error::OtherProgram { lines: recording.foreign.clone() });
+        }
         (recording.builder.clone().finish(), recording.callbacks.clone(), recording.models.clone())
     };
     // A session may only compute.

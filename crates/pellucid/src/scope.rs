@@ -6,8 +6,8 @@ use pellucid_program::{Arg, InvokeId, Kind, NodeId, Program, RegionId, RegionKin
 use pellucid_tensor::Tensor;
 
 use crate::error::Result;
-use crate::proxy::{Operand, Proxy};
-use crate::recording::SharedRecording;
+use crate::proxy::{Operand, Proxy, args_of};
+use crate::recording::{SharedRecording, check_owner};
 use crate::training::{AdamWSettings, OptimizerProxy, SgdSettings};
 
 /// What can be written anywhere in a program. [`crate::Trace`] and [`crate::Session`] have all of it.
@@ -38,7 +38,7 @@ impl Scope {
     /// An operation by its canonical name, on values that belong to no invoke.
     #[track_caller]
     pub fn op(&self, name: &str, args: impl IntoIterator<Item = Operand>) -> Proxy {
-        let args = args.into_iter().map(|a| a.0).collect();
+        let args = args_of(&self.recording, args);
         self.record(Kind::Op { name: name.into(), args, kwargs: Vec::new() })
     }
 
@@ -57,7 +57,7 @@ impl Scope {
     /// A number, text or list as a value of the program.
     #[track_caller]
     pub fn value(&self, value: impl Into<Operand>) -> Proxy {
-        let items = Operand(Arg::List(vec![value.into().0]));
+        let items = Operand::plain(Arg::List(vec![value.into().given_to(&self.recording)]));
         self.op("list", [items]).item(0)
     }
 
@@ -84,7 +84,7 @@ impl Scope {
     fn draw(&self, name: &str, dims: &[usize]) -> Proxy {
         let (seed, offset) = self.recording.borrow_mut().draw(dims.iter().product());
         let size = Arg::Tuple(dims.iter().map(|&d| Arg::Int(d as i64)).collect());
-        self.op(name, [Operand(size), seed.into(), offset.into()])
+        self.op(name, [Operand::plain(size), seed.into(), offset.into()])
     }
 
     /// A tensor of the caller's, as a value of the program.
@@ -94,7 +94,7 @@ impl Scope {
     #[track_caller]
     pub fn constant(&self, tensor: &Tensor) -> Result<Proxy> {
         let constant = self.recording.borrow_mut().constant(tensor)?;
-        Ok(self.op("clone", [Operand(constant)]))
+        Ok(self.op("clone", [Operand::plain(constant)]))
     }
 
     /// A parameter that the program trains, starting from a value.
@@ -107,17 +107,26 @@ impl Scope {
     /// Stochastic gradient descent on parameters.
     #[track_caller]
     pub fn sgd(&self, parameters: &[&Proxy], settings: SgdSettings) -> OptimizerProxy {
+        for parameter in parameters {
+            check_owner(&self.recording, parameter.owner());
+        }
         OptimizerProxy::new(self.record(settings.kind(parameters)))
     }
 
     /// Adam with decoupled weight decay on parameters.
     #[track_caller]
     pub fn adamw(&self, parameters: &[&Proxy], settings: AdamWSettings) -> OptimizerProxy {
+        for parameter in parameters {
+            check_owner(&self.recording, parameter.owner());
+        }
         OptimizerProxy::new(self.record(settings.kind(parameters)))
     }
 
     #[track_caller]
     fn open(&self, about: Option<&Proxy>, kind: RegionKind) -> RegionId {
+        if let Some(about) = about {
+            check_owner(&self.recording, about.owner());
+        }
         let (invoke, steps) = about.map_or((None, Steps::First), Proxy::selection);
         self.recording.borrow_mut().open(invoke, steps, kind, Location::caller())
     }
@@ -167,6 +176,9 @@ impl Scope {
     #[must_use]
     #[track_caller]
     pub fn latest(&self, values: &[&Proxy]) -> Proxy {
+        for value in values {
+            check_owner(&self.recording, value.owner());
+        }
         let (invoke, steps) = values.last().map_or((None, Steps::First), |v| v.selection());
         let kind = Kind::Merge { values: values.iter().map(|v| v.node()).collect::<Vec<NodeId>>() };
         let node = self.recording.borrow_mut().record(invoke, steps.clone(), kind, Location::caller());
@@ -198,6 +210,9 @@ pub struct Branch {
 impl Branch {
     #[track_caller]
     fn branch(self, condition: Option<&Proxy>, body: impl FnOnce()) -> Branch {
+        if let Some(condition) = condition {
+            check_owner(&self.scope.recording, condition.owner());
+        }
         let condition = condition.map(|c| Arg::Node(c.node()));
         let kind = RegionKind::Cond { condition, else_of: Some(self.region) };
         let at = Location::caller();

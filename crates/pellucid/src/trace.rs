@@ -15,14 +15,14 @@ use crate::index::Index;
 use crate::model::Model;
 use crate::prompt::Prompt;
 use crate::proxy::{Operand, Proxy};
-use crate::recording::{Recording, SharedRecording, explain, run};
+use crate::recording::{Recording, SharedRecording, check_owner, explain, run};
 use crate::results::Results;
 use crate::scope::Scope;
 
 /// How to generate. Names and meanings are those of `transformers`' `GenerationConfig`.
 #[derive(Clone, Debug, Default)]
 pub struct Generation {
-    options: Vec<(String, Arg)>,
+    options: Vec<(String, Operand)>,
     /// Whether the model's end tokens do not end the text.
     goes_on: bool,
 }
@@ -39,7 +39,7 @@ impl Generation {
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Operand>) -> Generation {
         self.options.retain(|(given, _)| given != name);
-        self.options.push((name.into(), value.into().0));
+        self.options.push((name.into(), value.into()));
         self
     }
 
@@ -54,7 +54,7 @@ impl Generation {
     pub fn ending_at(self, ids: &[i64]) -> Generation {
         let mut all = self.with("eos_token_id", 0i64);
         if let Some((_, value)) = all.options.last_mut() {
-            *value = Arg::List(ids.iter().map(|&id| Arg::Int(id)).collect());
+            *value = Operand::plain(Arg::List(ids.iter().map(|&id| Arg::Int(id)).collect()));
         }
         all
     }
@@ -66,12 +66,12 @@ impl Generation {
         self
     }
 
-    fn into_options(self, model: &Model) -> Vec<(String, Arg)> {
+    fn into_options(self, model: &Model) -> Vec<(String, Operand)> {
         let mut options = self.options;
         if !options.iter().any(|(name, _)| name == "eos_token_id") {
             let ids = model.generation_config().eos_token_ids.iter().filter(|_| !self.goes_on);
             let ids = ids.map(|&id| Arg::Int(i64::from(id))).collect();
-            options.push(("eos_token_id".into(), Arg::List(ids)));
+            options.push(("eos_token_id".into(), Operand::plain(Arg::List(ids))));
         }
         options
     }
@@ -103,9 +103,15 @@ impl Trace {
 
     #[track_caller]
     pub(crate) fn open(scope: Scope, model: &Model, generation: Option<Generation>) -> Trace {
+        let generate = generation.map(|options| {
+            let mut given = Vec::new();
+            for (name, value) in options.into_options(model) {
+                given.push((name, value.given_to(&scope.recording)));
+            }
+            given
+        });
         let mut recording = scope.recording.borrow_mut();
         let number = recording.number(model);
-        let generate = generation.map(|options| options.into_options(model));
         let kind = RegionKind::Trace { model: number, generate };
         recording.open(None, Steps::First, kind, Location::caller());
         drop(recording);
@@ -115,10 +121,12 @@ impl Trace {
     /// Adds a forward pass on a prompt.
     #[track_caller]
     pub fn invoke(&self, prompt: impl Into<Prompt>) -> Invoke {
+        let prompt = prompt.into();
+        check_owner(&self.recording, prompt.1);
         let mut recording = self.recording.borrow_mut();
         let line = recording.line(Location::caller());
         recording.builder.at(Some(line));
-        let id = recording.builder.invoke(prompt.into().0);
+        let id = recording.builder.invoke(prompt.0);
         Invoke {
             id: Some(id),
             steps: Steps::First,
@@ -341,37 +349,53 @@ impl Invoke {
     #[track_caller]
     pub fn set_generated(&self, value: impl Into<Operand>) {
         let place = Place::output(GENERATOR);
-        self.with_steps(Steps::First).record(Kind::Write { place, value: value.into().0 });
+        self.with_steps(Steps::First)
+            .record(Kind::Write { place, value: value.into().given_to(&self.recording) });
     }
 
     /// Replaces all inputs of a module by a tuple `(args, kwargs)`.
     #[track_caller]
     pub fn set_inputs(&self, module: &str, value: impl Into<Operand>) {
-        self.record(Kind::Write { place: Place::inputs(self.model.path(module)), value: value.into().0 });
+        self.record(Kind::Write {
+            place: Place::inputs(self.model.path(module)),
+            value: value.into().given_to(&self.recording),
+        });
     }
 
     /// Replaces a module's output.
     #[track_caller]
     pub fn set_output(&self, module: &str, value: impl Into<Operand>) {
-        self.record(Kind::Write { place: Place::output(self.model.path(module)), value: value.into().0 });
+        self.record(Kind::Write {
+            place: Place::output(self.model.path(module)),
+            value: value.into().given_to(&self.recording),
+        });
     }
 
     /// Replaces a module's first input.
     #[track_caller]
     pub fn set_input(&self, module: &str, value: impl Into<Operand>) {
-        self.record(Kind::Write { place: Place::input(self.model.path(module)), value: value.into().0 });
+        self.record(Kind::Write {
+            place: Place::input(self.model.path(module)),
+            value: value.into().given_to(&self.recording),
+        });
     }
 
     /// Replaces an attention pattern.
     #[track_caller]
     pub fn set_pattern(&self, module: &str, value: impl Into<Operand>) {
-        self.record(Kind::Write { place: Place::pattern(self.model.path(module)), value: value.into().0 });
+        self.record(Kind::Write {
+            place: Place::pattern(self.model.path(module)),
+            value: value.into().given_to(&self.recording),
+        });
     }
 
     /// Leaves a module out: `value` takes the place of its output.
     #[track_caller]
     pub fn skip(&self, module: &str, value: impl Into<Operand>) {
-        self.record(Kind::Skip { module: self.model.path(module), value: value.into().0 });
+        self.record(Kind::Skip {
+            module: self.model.path(module),
+            value: value.into().given_to(&self.recording),
+        });
     }
 
     /// Keeps what many modules return, in a dictionary by the names given: tensors, where they return tuples the first.
@@ -390,7 +414,7 @@ impl Invoke {
                 value = value.at(index.clone());
             }
             if let Some(dtype) = dtype {
-                value = value.op("to", [Operand(Arg::Dtype(crate::recording::dtype(dtype)))]);
+                value = value.op("to", [Operand::plain(Arg::Dtype(crate::recording::dtype(dtype)))]);
             }
             // A copy: later writes in place are not seen.
             all.op("setitem", [module.into(), value.cloned().into()]);
@@ -404,7 +428,7 @@ impl Invoke {
     pub fn call(&self, module: &str, value: impl Into<Operand>) -> Proxy {
         self.record(Kind::Module {
             path: self.model.path(module),
-            args: vec![value.into().0],
+            args: vec![value.into().given_to(&self.recording)],
             kwargs: Vec::new(),
             hooks: false,
         })
@@ -416,7 +440,7 @@ impl Invoke {
     pub fn call_hooked(&self, module: &str, value: impl Into<Operand>) -> Proxy {
         self.record(Kind::Module {
             path: self.model.path(module),
-            args: vec![value.into().0],
+            args: vec![value.into().given_to(&self.recording)],
             kwargs: Vec::new(),
             hooks: true,
         })
@@ -425,6 +449,7 @@ impl Invoke {
     /// Ends the trace as soon as a value exists.
     #[track_caller]
     pub fn stop(&self, after: &Proxy) {
+        check_owner(&self.recording, after.owner());
         self.record(Kind::Stop { scope: StopScope::Trace, after: Some(after.node()) });
     }
 }

@@ -1,26 +1,48 @@
 //! Persistent edits: a trace of an edited model starts with copies of the edits' statements.
 
-use pellucid_program::{Input, InvokeId, Kind, NodeId, Program, RegionId, RegionKind, Steps};
+use pellucid_program::{Dependence, Input, InvokeId, Kind, NodeId, Program, RegionId, RegionKind, Steps};
 use rustc_hash::FxHashMap;
 
 use crate::layout::Layout;
+use crate::state::{Watchers, gradients};
 
-/// The program with the edits' statements added, for every invoke of the trace that has rows, on all steps.
+/// The program with the statements of a model's edits added to all its traces.
 ///
-/// The copies stand behind the statements of the program, in the order of the edits for each invoke.
-pub(crate) fn expand(program: &Program, layout: &Layout, trace: RegionId, edits: &[RegionId]) -> Program {
-    let mut out = program.clone();
-    let invokes: Vec<InvokeId> = program
-        .invokes_of(trace)
-        .filter(|(_, invoke)| !matches!(invoke.input, Input::Empty))
-        .map(|(id, _)| id)
-        .collect();
-    for invoke in invokes {
-        for &edit in edits {
-            copy(program, &mut out, layout, edit, trace, invoke);
+/// Copies for every invoke with rows, on all steps, stand behind the statements of the program, in the order of the edits.
+pub(crate) struct Expanded {
+    model: u32,
+    edits: Vec<RegionId>,
+    pub program: Program,
+    pub layout: Layout,
+    pub dependence: Dependence,
+    pub watched: Watchers,
+    pub gradients: Watchers,
+}
+
+impl Expanded {
+    pub(crate) fn new(program: &Program, layout: &Layout, model: u32, edits: Vec<RegionId>) -> Expanded {
+        let mut out = program.clone();
+        for (index, invoke) in program.invokes.iter().enumerate() {
+            let trace = invoke.region;
+            let is_of_model = matches!(
+                program.regions[trace.index()].kind,
+                RegionKind::Trace { model: number, .. } if number == model
+            );
+            if is_of_model && !matches!(invoke.input, Input::Empty) {
+                for &edit in &edits {
+                    copy(program, &mut out, layout, edit, trace, InvokeId::from_index(index));
+                }
+            }
         }
+        let (layout, dependence) = (Layout::new(&out), Dependence::new(&out));
+        let (watched, gradients) = gradients(&out, &dependence);
+        Expanded { model, edits, program: out, layout, dependence, watched, gradients }
     }
-    out
+
+    /// Whether it is for traces of this model with these edits.
+    pub(crate) fn is_for(&self, model: u32, edits: &[RegionId]) -> bool {
+        self.model == model && self.edits == edits
+    }
 }
 
 fn copy(

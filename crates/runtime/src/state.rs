@@ -1,12 +1,14 @@
 //! What a running program holds: values of its statements, what was logged, what is being trained.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use pellucid_nn::{Model, Value};
 use pellucid_program::{Dependence, Kind, NodeId, Program, RegionId, RegionKind, StopScope};
 use pellucid_tensor::Tensor;
 use rustc_hash::FxHashMap;
 
+use crate::edits::Expanded;
 use crate::error::RunError;
 use crate::explain::Unknown;
 use crate::input::Encoder;
@@ -34,10 +36,6 @@ impl Table {
 
     pub(crate) fn value(&self, node: NodeId) -> Option<Value> {
         self.values.borrow()[node.index()].clone()
-    }
-
-    pub(crate) fn has_value(&self, node: NodeId) -> bool {
-        self.values.borrow()[node.index()].is_some()
     }
 
     pub(crate) fn set(&self, node: NodeId, value: Value) {
@@ -91,9 +89,13 @@ pub(crate) struct State<'r> {
     pub dependence: Dependence,
     pub table: Table,
     pub logs: RefCell<Vec<LogLine>>,
+    /// How many of the logged values are computed and hold no graph.
+    pub settled_logs: Cell<usize>,
     pub training: Training,
     /// The edits that each model number starts with, in the order made.
     pub edits: RefCell<FxHashMap<u32, Vec<RegionId>>>,
+    /// The program as traces of an edited model carry it out: that of the last one.
+    pub expanded: RefCell<Option<Rc<Expanded>>>,
     /// For a value, the statements that read or write its gradient.
     pub watched: FxHashMap<NodeId, Vec<NodeId>>,
     /// For a backward, the gradients that belong to it.
@@ -125,8 +127,10 @@ impl<'r> State<'r> {
             dependence,
             table,
             logs: RefCell::default(),
+            settled_logs: Cell::new(0),
             training: Training::default(),
             edits: RefCell::default(),
+            expanded: RefCell::default(),
             watched,
             gradients,
             watch_points: RefCell::default(),
@@ -161,7 +165,7 @@ pub(crate) fn base_model(program: &Program, number: u32) -> u32 {
     base
 }
 
-type Watchers = FxHashMap<NodeId, Vec<NodeId>>;
+pub(crate) type Watchers = FxHashMap<NodeId, Vec<NodeId>>;
 
 /// Statements about gradients, by the value and by the backward they belong to.
 pub(crate) fn gradients(program: &Program, dependence: &Dependence) -> (Watchers, Watchers) {

@@ -11,6 +11,8 @@ use pellucid_program::Signature;
 use pellucid_tensor::optim::{AdamW, AdamWOptions, Optimizer, Sgd, SgdOptions};
 use pellucid_tensor::{Engine, Tensor};
 
+use rustc_hash::FxHashSet;
+
 use crate::error::{Result, RunError, RunErrorKind};
 
 /// Operations of training: name and parameters, the first of which is required.
@@ -41,6 +43,14 @@ struct Trained {
     gradient: Option<Tensor>,
 }
 
+/// A parameter on the engine of another model.
+struct Copied {
+    var: Var,
+    /// The parameter's node at the time.
+    version: Tensor,
+    here: Tensor,
+}
+
 struct Optimized {
     /// What the program knows it by.
     record: Rc<Record>,
@@ -53,12 +63,15 @@ struct Optimized {
 pub(crate) struct Training {
     parameters: RefCell<Vec<Trained>>,
     optimizers: RefCell<Vec<Optimized>>,
+    copies: RefCell<Vec<Copied>>,
 }
 
 impl Training {
-    /// The present nodes of all parameters.
+    /// The present nodes of all parameters, and of their copies for other models.
     pub(crate) fn tensors(&self) -> Result<Vec<Tensor>> {
-        self.parameters.borrow().iter().map(|p| Ok(p.var.base().get()?)).collect()
+        let (parameters, copies) = (self.parameters.borrow(), self.copies.borrow());
+        let own = parameters.iter().map(|p| Ok(p.var.base().get()?));
+        own.chain(copies.iter().map(|c| Ok(c.here.clone()))).collect()
     }
 
     /// The gradients that parameters hold.
@@ -66,16 +79,66 @@ impl Training {
         self.parameters.borrow().iter().filter_map(|p| p.gradient.clone()).collect()
     }
 
-    /// Adds what a backward found for the parameters, in their order.
-    pub(crate) fn add_gradients(&self, found: &[Option<Tensor>]) -> Result<()> {
-        for (parameter, found) in self.parameters.borrow_mut().iter_mut().zip(found) {
-            if let Some(found) = found {
+    /// Adds what a backward found for [`Training::tensors`], in their order.
+    pub(crate) fn add_gradients(&self, found: &[Option<Tensor>], scan: bool) -> Result<()> {
+        let (copies, mut parameters) = (self.copies.borrow(), self.parameters.borrow_mut());
+        let own: Vec<Var> = parameters.iter().map(|p| p.var.clone()).collect();
+        for (var, found) in own.iter().chain(copies.iter().map(|c| &c.var)).zip(found) {
+            let parameter = parameters.iter_mut().find(|p| p.var.same_storage(var));
+            if let (Some(parameter), Some(found)) = (parameter, found) {
+                let engine = parameter.var.get()?.engine().clone();
+                let found = match *found.engine() == engine {
+                    true => found.clone(),
+                    false if scan => engine.unloaded(found.dims(), found.dtype(), "a gradient"),
+                    false => engine.from_value(found.eval()?, None),
+                };
                 parameter.gradient = Some(match parameter.gradient.take() {
-                    Some(sum) => sum.add(found)?,
-                    None => found.clone(),
+                    Some(sum) => sum.add(&found)?,
+                    None => found,
                 });
             }
         }
+        Ok(())
+    }
+
+    /// A parameter as a model on another engine uses it; gradients with respect to it are the parameter's.
+    pub(crate) fn on_engine(&self, var: &Var, engine: &Engine, scan: bool) -> Result<Option<Tensor>> {
+        if !self.parameters.borrow().iter().any(|p| p.var.same_storage(var)) {
+            return Ok(None);
+        }
+        let base = var.base().get()?;
+        let mut copies = self.copies.borrow_mut();
+        let at = copies.iter().position(|c| c.var.same_storage(var) && c.here.engine() == engine);
+        if let Some(at) = at {
+            if copies[at].version.same_node(&base) {
+                return Ok(Some(copies[at].here.clone()));
+            }
+            copies.swap_remove(at);
+        }
+        let here = if scan {
+            engine.unloaded(base.dims(), base.dtype(), "a parameter that is trained")
+        } else {
+            engine.from_value(base.eval()?, None)
+        };
+        let here = here.identity();
+        copies.push(Copied { var: var.base().clone(), version: base, here: here.clone() });
+        Ok(Some(here))
+    }
+
+    /// Lets go of parameters that nothing can reach any more: `live` are the tensors that statements hold.
+    pub(crate) fn keep_only(&self, live: &FxHashSet<u64>) -> Result<()> {
+        let mut optimizers = self.optimizers.borrow_mut();
+        optimizers.retain(|o| Rc::strong_count(&o.record) > 1);
+        let mut gone = Vec::new();
+        for parameter in self.parameters.borrow().iter() {
+            let is_optimized =
+                optimizers.iter().flat_map(|o| &o.params).any(|var| var.same_storage(&parameter.var));
+            gone.push(!is_optimized && !live.contains(&parameter.var.get()?.id()));
+        }
+        let mut gone = gone.into_iter();
+        self.parameters.borrow_mut().retain(|_| !gone.next().unwrap_or(false));
+        let parameters = self.parameters.borrow();
+        self.copies.borrow_mut().retain(|c| parameters.iter().any(|p| p.var.same_storage(&c.var)));
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 mod control;
 mod edits;
 mod explain;
+mod found;
 mod generation;
 mod invokes;
 mod laws;

@@ -84,6 +84,11 @@ impl Block<'_> {
                 self.invokes.iter().copied().filter(|i| gathered.arrived.contains_key(i)).collect();
             let parts: Vec<&Args> = order.iter().map(|i| &gathered.arrived[i]).collect();
             let mut args = parts[0].clone();
+            let differs =
+                |a: &&&Args| (a.positional.len(), a.named.len()) != (args.positional.len(), args.named.len());
+            if let Some(other) = parts.iter().find(differs) {
+                return Err(mixed(&Value::tuple(other.positional.iter().cloned())));
+            }
             for i in 0..args.positional.len() {
                 let parts: Vec<Value> = parts.iter().map(|a| a.positional[i].clone()).collect();
                 args.positional[i] = join(&parts)?;

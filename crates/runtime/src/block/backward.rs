@@ -76,7 +76,7 @@ impl Block<'_> {
                 return Err(RunError::new(RunErrorKind::NoGradient).at(self.program, statements[0]));
             }
         }
-        self.state.training.add_gradients(&found[points.len()..])
+        self.state.training.add_gradients(&found[points.len()..], self.state.scan)
     }
 
     /// The reverse pass has arrived at a watched value: its statements are carried out, and what they leave flows on.

@@ -11,7 +11,7 @@ use pellucid_tensor::{DType, Tensor};
 use super::Block;
 use super::bindings::{GENERATOR_ID, Inner, STREAMER_ID, Spot};
 use super::hooks::Here;
-use crate::error::{Result, RunErrorKind, from_model};
+use crate::error::{Result, RunError, RunErrorKind, from_model};
 use crate::generation::beam::{Search, Step};
 use crate::generation::{Options, sampling};
 use crate::input::Rows;
@@ -67,10 +67,12 @@ impl Block<'_> {
             let memory = if step == 0 { pass.memory } else { None };
             let pass = Forward { memory, ..*pass };
             let output = pass.call(root, args).await.map_err(from_model)?;
+            let logits = last_logits(&output, tokens.len())?;
             if self.state.scan {
                 // The next token is a value; shapes are known up to here.
-                self.state.planned.borrow_mut().push(last_logits(&output)?);
+                self.state.planned.borrow_mut().push(logits);
                 if options.max_new_tokens > 1 {
+                    self.state.guesses.set(true);
                     let what = format!(
                         "the next token is a computed value: the first of up to {} steps is counted",
                         options.max_new_tokens
@@ -79,20 +81,17 @@ impl Block<'_> {
                 }
                 return Ok(());
             }
-            let logits = last_logits(&output)?;
             let chosen = match chooser {
                 Chooser::Greedy => logits.arg_extreme(true, Some(-1), false)?,
                 _ => logits,
             };
             let mut wanted = cache.tensors();
             wanted.push(chosen.clone());
-            wanted.extend(self.saved_tensors());
             self.computed(wanted).await;
             if self.stopped.get() {
                 return Ok(());
             }
             cache.detach()?;
-            self.detach_saved()?;
             let mut next = self.choose(&mut chooser, &options, &chosen, &real, &tokens, prompt, step)?;
             if !matches!(chooser, Chooser::Beams(_)) {
                 for (id, done) in next.tokens.iter_mut().zip(&finished) {
@@ -205,9 +204,8 @@ impl Block<'_> {
             return Ok(ids);
         }
         let mut due = Vec::new();
-        for &id in self.members.iter().filter(|id| self.streamed.contains(id)) {
-            let node = self.node(id);
-            if node.invoke == Some(invoke) && node.steps.contains(call) {
+        for &id in self.by_invoke.get(&Some(invoke)).into_iter().flatten() {
+            if self.streamed.contains(&id) && self.node(id).steps.contains(call) {
                 self.reset(id);
                 due.push(id);
             }
@@ -269,8 +267,8 @@ fn reorder(cache: &KvCache, step: &Step, n_beams: usize) -> Result<()> {
     Ok(())
 }
 
-/// Logits of the last position, `[batch, d_vocab]`, of a model's output.
-fn last_logits(output: &Value) -> Result<Tensor> {
+/// Logits of the last position, `[batch, d_vocab]`, of a model's output, which the program may have changed.
+fn last_logits(output: &Value, batch: usize) -> Result<Tensor> {
     let logits = match output {
         Value::Record(record) => record.get("logits"),
         _ => None,
@@ -279,6 +277,24 @@ fn last_logits(output: &Value) -> Result<Tensor> {
         return Err(RunErrorKind::NoItem { container: output.kind(), key: "field `logits`".into() }.into());
     };
     let logits = var.get()?;
-    let seq = logits.dims()[1] as i64;
+    let &[rows, seq, vocab] = logits.dims() else { return Err(bad_logits(output, batch)) };
+    if rows != batch || seq == 0 || vocab == 0 {
+        return Err(bad_logits(output, batch));
+    }
+    let seq = seq as i64;
     Ok(logits.cast(DType::F32).narrow(1, seq - 1, 1)?.squeeze(Some(1))?)
+}
+
+fn bad_logits(output: &Value, batch: usize) -> RunError {
+    let logits = match output {
+        Value::Record(record) => record.get("logits").unwrap_or_default(),
+        other => other.clone(),
+    };
+    RunErrorKind::Argument {
+        op: "generate".into(),
+        argument: "logits".into(),
+        expected: format!("logits `[{batch}, seq, d_vocab]`, not empty"),
+        got: logits.kind(),
+    }
+    .into()
 }

@@ -22,6 +22,7 @@ mod statement;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::rc::Rc;
 
 use pellucid_nn::forward::Memory;
 use pellucid_nn::{Model, ModuleId, Value};
@@ -31,11 +32,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 pub(crate) use statement::parameter;
 
-use crate::edits;
+use crate::edits::Expanded;
 use crate::error::{Result, RunError, RunErrorKind, Waiting};
 use crate::input::Encoder;
 use crate::layout::Layout;
-use crate::state::{State, gradients};
+use crate::state::State;
 use bindings::Bindings;
 use regions::Turns;
 
@@ -53,6 +54,7 @@ pub(crate) struct Block<'r> {
     model: &'r Model,
     encoder: Option<&'r dyn Encoder>,
     members: Vec<NodeId>,
+    by_invoke: FxHashMap<Option<InvokeId>, Vec<NodeId>>,
     invokes: Vec<InvokeId>,
     bindings: FxHashMap<InvokeId, Bindings>,
     /// For a read, the statements that write in place through it.
@@ -92,6 +94,11 @@ pub(crate) struct Block<'r> {
     last_write: RefCell<FxHashMap<InvokeId, NodeId>>,
     /// Invokes whose forward pass has not ended.
     running: RefCell<FxHashSet<InvokeId>>,
+    /// What the ends of loops' turns leave.
+    settled: RefCell<FxHashMap<RegionId, settle::Settled>>,
+    saves: Vec<NodeId>,
+    /// Of lists that are saved, by their address, how many elements have been computed.
+    seen: RefCell<FxHashMap<usize, usize>>,
     /// Tensors that coroutines wait for.
     wanted: RefCell<Vec<Tensor>>,
 }
@@ -115,13 +122,16 @@ fn run_trace(state: &State<'_>, region: RegionId) -> Result<()> {
         return Block::new(state, state.program, &state.layout, &state.dependence, region, 0)?.run();
     }
     let first = state.program.nodes.len();
-    let edited = edits::expand(state.program, &state.layout, region, &edits);
-    let layout = Layout::new(&edited);
-    let dependence = Dependence::new(&edited);
-    let (watched, gradients) = gradients(&edited, &dependence);
-    state.table.resize(edited.nodes.len());
-    let mut block = Block::new(state, &edited, &layout, &dependence, region, first)?;
-    (block.watched, block.gradients) = (&watched, &gradients);
+    let known = state.expanded.borrow().as_ref().filter(|e| e.is_for(model, &edits)).cloned();
+    let expanded = match known {
+        Some(expanded) => expanded,
+        None => Rc::new(Expanded::new(state.program, &state.layout, model, edits)),
+    };
+    *state.expanded.borrow_mut() = Some(expanded.clone());
+    state.table.resize(expanded.program.nodes.len());
+    let mut block =
+        Block::new(state, &expanded.program, &expanded.layout, &expanded.dependence, region, first)?;
+    (block.watched, block.gradients) = (&expanded.watched, &expanded.gradients);
     let result = block.run();
     state.table.resize(first);
     result
@@ -144,7 +154,9 @@ impl<'r> Block<'r> {
         let members: Vec<NodeId> = layout.members(program, region).collect();
         let mut writes_through: FxHashMap<NodeId, Vec<NodeId>> = FxHashMap::default();
         let (mut waits, mut awaited) = (FxHashMap::default(), FxHashMap::default());
+        let mut by_invoke: FxHashMap<Option<InvokeId>, Vec<NodeId>> = FxHashMap::default();
         for &id in &members {
+            by_invoke.entry(program.nodes[id.index()].invoke).or_default().push(id);
             for read in order::written_reads(program, dependence, id) {
                 writes_through.entry(read).or_default().push(id);
             }
@@ -174,6 +186,7 @@ impl<'r> Block<'r> {
             first_edit,
             model,
             encoder,
+            by_invoke,
             invokes: program.invokes_of(region).map(|(id, _)| id).collect(),
             bindings: FxHashMap::default(),
             writes_through,
@@ -197,6 +210,13 @@ impl<'r> Block<'r> {
             steps: RefCell::default(),
             last_write: RefCell::default(),
             running: RefCell::default(),
+            saves: members
+                .iter()
+                .copied()
+                .filter(|id| matches!(program.nodes[id.index()].kind, Kind::Save { .. }))
+                .collect(),
+            seen: RefCell::default(),
+            settled: RefCell::default(),
             wanted: RefCell::default(),
             members,
         };
@@ -280,9 +300,8 @@ impl<'r> Block<'r> {
             self.steps.borrow_mut().insert(invoke, step);
         }
         let mut due = Vec::new();
-        for &id in &self.members {
-            let node = self.node(id);
-            if node.invoke == invoke && node.steps.contains(step) && !self.streamed.contains(&id) {
+        for &id in self.by_invoke.get(&invoke).into_iter().flatten() {
+            if self.node(id).steps.contains(step) && !self.streamed.contains(&id) {
                 self.reset(id);
                 due.push(id);
             }

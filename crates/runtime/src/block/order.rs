@@ -6,7 +6,8 @@ use rustc_hash::FxHashMap;
 
 use super::Block;
 
-/// For each statement, the last statements above it that changed what it uses; for a log the log above it; a stop without a value waits for
+/// For each statement, the last statements above it that changed what it uses, and for a change those that used what it
+/// changes; for a log the log above it; a stop without a value waits for
 /// everything above it.
 pub(super) fn changes(
     program: &Program,
@@ -14,6 +15,7 @@ pub(super) fn changes(
     members: &[NodeId],
 ) -> FxHashMap<NodeId, Vec<NodeId>> {
     let mut last: FxHashMap<NodeId, NodeId> = FxHashMap::default();
+    let mut uses: FxHashMap<NodeId, Vec<NodeId>> = FxHashMap::default();
     let mut last_log: Option<NodeId> = None;
     let groups = containers(program, dependence, members);
     let root = |node: NodeId| {
@@ -32,21 +34,35 @@ pub(super) fn changes(
             continue;
         }
         let is_log = matches!(kind, Kind::Log { .. });
-        if !last.is_empty() || (is_log && last_log.is_some()) {
-            let mut before = Vec::new();
-            before.extend(last_log.filter(|_| is_log));
-            kind.for_each_node(|used| before.extend(last.get(&root(used)).copied()));
-            before.sort_unstable();
-            before.dedup();
-            if !before.is_empty() {
-                found.insert(id, before);
-            }
+        let change = changed(kind).map(&root);
+        let mut before = Vec::new();
+        before.extend(last_log.filter(|_| is_log));
+        kind.for_each_node(|used| before.extend(last.get(&root(used)).copied()));
+        // What the model makes changes when the model gets there; anything else when all above have used it.
+        if let Some(change) = change
+            && written_reads(program, dependence, id).is_empty()
+        {
+            before.extend(uses.remove(&change).unwrap_or_default());
+        }
+        before.sort_unstable();
+        before.dedup();
+        if !before.is_empty() {
+            found.insert(id, before);
+        }
+        // Gradients come with a backward.
+        if !matches!(kind, Kind::Grad { .. } | Kind::SetGrad { .. }) {
+            kind.for_each_node(|used| {
+                let used = root(used);
+                if Some(used) != change {
+                    uses.entry(used).or_default().push(id);
+                }
+            });
         }
         if is_log {
             last_log = Some(id);
         }
-        if let Some(changed) = changed(kind) {
-            last.insert(root(changed), id);
+        if let Some(change) = change {
+            last.insert(change, id);
         }
     }
     found

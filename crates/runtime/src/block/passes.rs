@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use pellucid_nn::{Forward, Model, Value};
@@ -66,11 +67,17 @@ impl Block<'_> {
             if self.progress.get() != before || running.len() != count {
                 continue;
             }
-            let wanted = std::mem::take(&mut *self.wanted.borrow_mut());
+            let mut wanted = std::mem::take(&mut *self.wanted.borrow_mut());
             if wanted.is_empty() {
                 return self.check_finished();
             }
+            if self.generates() {
+                wanted.extend(self.saved_tensors());
+            }
             self.model.engine().eval(&wanted)?;
+            if self.generates() {
+                self.detach_saved()?;
+            }
             self.resume()?;
             if self.stopped.get() {
                 return Ok(());
@@ -191,7 +198,7 @@ impl Block<'_> {
     }
 
     /// Tensors saved so far that are not computed yet.
-    pub(super) fn saved_tensors(&self) -> Vec<Tensor> {
+    fn saved_tensors(&self) -> Vec<Tensor> {
         let mut all = Vec::new();
         if !self.gradients.is_empty() {
             return all;
@@ -201,27 +208,51 @@ impl Block<'_> {
     }
 
     /// Lets go of the graph behind saved values that are computed; gradients, if any, would need it.
-    pub(super) fn detach_saved(&self) -> Result<()> {
+    fn detach_saved(&self) -> Result<()> {
         if !self.gradients.is_empty() {
             return Ok(());
         }
         let mut result = Ok(());
+        let mut all_computed = true;
         self.for_each_saved(&mut |var| {
             let base = var.base();
             if result.is_ok() {
-                result =
-                    base.get().and_then(|t| if t.is_evaluated() { base.set(t.detach()?) } else { Ok(()) });
+                result = base.get().and_then(|t| {
+                    all_computed &= t.is_evaluated();
+                    if t.is_evaluated() && !t.inputs().is_empty() { base.set(t.detach()?) } else { Ok(()) }
+                });
             }
         });
+        if all_computed && result.is_ok() {
+            // What a list holds now need not be looked at again.
+            let mut seen = self.seen.borrow_mut();
+            for value in self.saved_values() {
+                if let Value::List(items) = &value {
+                    seen.insert(Rc::as_ptr(items) as usize, items.borrow().len());
+                }
+            }
+        }
         Ok(result?)
     }
 
+    fn saved_values(&self) -> impl Iterator<Item = Value> {
+        let saved = |&id: &NodeId| match &self.node(id).kind {
+            Kind::Save { value, .. } if self.is_done(id) => self.value(*value),
+            _ => None,
+        };
+        self.saves.iter().filter_map(saved)
+    }
+
     fn for_each_saved(&self, visit: &mut dyn FnMut(&pellucid_nn::Var)) {
-        for &id in &self.members {
-            if let (Kind::Save { value, .. }, true) = (&self.node(id).kind, self.is_done(id))
-                && let Some(value) = self.value(*value)
-            {
-                value.for_each_var(visit);
+        let seen = self.seen.borrow();
+        for value in self.saved_values() {
+            match &value {
+                Value::List(list) => {
+                    let items = list.borrow();
+                    let from = seen.get(&(Rc::as_ptr(list) as usize)).copied().unwrap_or(0).min(items.len());
+                    items[from..].iter().for_each(|item| item.for_each_var(visit));
+                }
+                other => other.for_each_var(visit),
             }
         }
     }

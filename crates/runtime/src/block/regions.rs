@@ -29,6 +29,8 @@ struct Turn {
     phase: Phase,
     /// Whether a condition was found to hold, or one before it in its chain.
     taken: bool,
+    /// Whether that is a guess: a condition of the chain is not computed.
+    is_guess: bool,
     /// Statements directly inside that have still to take effect.
     left: usize,
     /// What a loop goes through, and how far it is.
@@ -44,7 +46,14 @@ pub(super) struct Turns {
 impl Turns {
     /// Only the block's own region has its turn.
     pub(super) fn new(regions: usize, own: RegionId) -> Turns {
-        let waiting = Turn { phase: Phase::Waiting, taken: false, left: 0, elements: Vec::new(), at: 0 };
+        let waiting = Turn {
+            phase: Phase::Waiting,
+            taken: false,
+            is_guess: false,
+            left: 0,
+            elements: Vec::new(),
+            at: 0,
+        };
         let mut turns = vec![waiting; regions];
         turns[own.index()].phase = Phase::Active;
         Turns { turns: RefCell::new(turns) }
@@ -146,21 +155,26 @@ impl Block<'_> {
                 Ok(true)
             }
             RegionKind::Cond { condition, else_of } => {
-                let before = else_of.is_some_and(|b| self.turns.with(b, |t| t.taken));
+                let (before, after_guess) =
+                    else_of.map_or((false, false), |b| self.turns.with(b, |t| (t.taken, t.is_guess)));
                 let computed = self.stalled.borrow_mut().remove(&site);
-                // Both branches are looked at when only shapes are known.
-                let holds = match condition {
-                    _ if before && !self.state.scan => false,
-                    None => true,
+                // Both branches are looked at when the condition is not known.
+                let verdict = match condition {
+                    _ if before => Some(false),
+                    None => Some(true),
                     Some(condition) => {
                         let condition = match computed {
                             Some(arguments) => arguments.first(),
                             None => self.argument(condition)?,
                         };
-                        crate::truth::of(&condition, self.state.scan)?.unwrap_or(true)
+                        crate::truth::of(&condition, self.state.scan)?
                     }
                 };
-                self.turns.with(region, |t| t.taken = before || holds);
+                let holds = verdict.unwrap_or(true);
+                self.turns.with(region, |t| {
+                    t.taken = before || verdict == Some(true);
+                    t.is_guess = after_guess || verdict.is_none();
+                });
                 if holds {
                     // Branches after this one may be decided.
                     let done = self.begin_turn(region)?;
@@ -272,6 +286,19 @@ impl Block<'_> {
             Some(site) if over => self.finish(site, None),
             _ => Ok(()),
         }
+    }
+
+    /// Whether a statement stands in a branch of which nobody knows yet whether it is taken.
+    pub(super) fn is_in_guess(&self, node: NodeId) -> bool {
+        let mut at = self.node(node).region;
+        while at != self.region {
+            if self.turns.with(at, |t| t.is_guess) {
+                return true;
+            }
+            let Some(parent) = self.program.regions[at.index()].parent else { return false };
+            at = parent;
+        }
+        false
     }
 
     /// The element that a loop is at.

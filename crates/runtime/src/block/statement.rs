@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use pellucid_nn::forward::NoHooks;
-use pellucid_nn::{Args, Forward, Value, Var};
+use pellucid_nn::{Args, Forward, Record, Value, Var};
 use pellucid_program::{Arg, Dtype, Kind, NodeId, RegionKind, StopScope, effects, is_container_write};
 use pellucid_tensor::{DType, HostData, Tensor};
 
@@ -49,6 +49,27 @@ impl Arguments {
             named: self.named.into_iter().map(|(n, v)| Ok((n, fix(v)?))).collect::<Result<_>>()?,
         })
     }
+}
+
+/// The value as it is now, which later writes do not reach.
+fn snapshot(value: Value) -> Result<Value> {
+    let each = |items: &[Value]| items.iter().map(|v| snapshot(v.clone())).collect::<Result<Vec<_>>>();
+    Ok(match &value {
+        Value::Tensor(var) => Value::tensor(var.get()?),
+        Value::Tuple(items) => Value::tuple(each(items)?),
+        Value::List(items) => Value::list(each(&items.borrow())?),
+        Value::Dict(pairs) => {
+            let fixed = |(k, v): &(Value, Value)| Ok((k.clone(), snapshot(v.clone())?));
+            let pairs = pairs.borrow().iter().map(fixed).collect::<Result<Vec<_>>>()?;
+            Value::Dict(Rc::new(RefCell::new(pairs)))
+        }
+        Value::Record(record) => {
+            let fixed = |(name, v): &(Rc<str>, Value)| Ok((name.clone(), snapshot(v.clone())?));
+            let fields = record.fields.borrow().iter().map(fixed).collect::<Result<Vec<_>>>()?;
+            Value::Record(Rc::new(Record { type_name: record.type_name, fields: fields.into() }))
+        }
+        _ => value,
+    })
 }
 
 /// Whether an operation's result is a number, a string or a list of them, so that its argument must be computed.
@@ -174,6 +195,10 @@ impl Block<'_> {
         let engine = self.model.engine();
         let value = match &self.node(node).kind {
             Kind::Op { name, args, kwargs } => {
+                if self.state.explain && is_container_write(name) && self.is_in_guess(node) {
+                    // What the container holds from here on may differ from what a run puts in.
+                    self.state.guesses.set(true);
+                }
                 let arguments = self.arguments_of(node, args, kwargs)?;
                 if training::signature(name).is_some() {
                     self.state.training.call(engine, name, arguments.positional, arguments.named)?
@@ -204,10 +229,15 @@ impl Block<'_> {
                 }
             },
             Kind::Save { value, .. } => return Ok(Some(self.value(*value))),
-            Kind::Merge { values } => return Ok(Some(self.state.table.latest(values))),
+            Kind::Merge { values } => {
+                if self.state.explain && values.iter().any(|&v| self.is_in_guess(v)) {
+                    self.guess_between(values)?;
+                }
+                return Ok(Some(self.state.table.latest(values)));
+            }
             Kind::Item(region) => self.element(*region),
             Kind::Log { args } => {
-                let values = args.iter().map(|a| self.argument(a)).collect::<Result<Vec<_>>>()?;
+                let values = args.iter().map(|a| snapshot(self.argument(a)?)).collect::<Result<Vec<_>>>()?;
                 self.state.logs.borrow_mut().push(LogLine { node, values });
                 return Ok(Some(None));
             }
@@ -244,6 +274,21 @@ impl Block<'_> {
             other => return Err(unsupported(&format!("`{}` here", other.word()))),
         };
         Ok(Some(Some(value)))
+    }
+
+    /// Of values that differ in form, which one a run takes is not known.
+    fn guess_between(&self, values: &[NodeId]) -> Result<()> {
+        let mut forms = Vec::new();
+        for value in values.iter().filter_map(|&v| self.value(v)) {
+            forms.push(match &value {
+                Value::Tensor(var) => var.get().map(|t| format!("{:?} {:?}", t.dims(), t.dtype()))?,
+                other => format!("{other:?}"),
+            });
+        }
+        if forms.windows(2).any(|pair| pair[0] != pair[1]) {
+            self.state.guesses.set(true);
+        }
+        Ok(())
     }
 
     /// Ends a trace, a loop or the whole program.
@@ -367,7 +412,14 @@ impl Block<'_> {
                 if tensor.engine() == self.model.engine() {
                     return Ok(value);
                 }
-                let computed = if self.state.scan {
+                let base = var.base().get()?;
+                let trained = match tensor.same_node(&base) {
+                    true => self.state.training.on_engine(var, self.model.engine(), self.state.scan)?,
+                    false => None,
+                };
+                let computed = if let Some(trained) = trained {
+                    trained
+                } else if self.state.scan {
                     self.model.engine().unloaded(tensor.dims(), tensor.dtype(), "a value of another model")
                 } else {
                     self.model.engine().from_value(tensor.eval()?, None)

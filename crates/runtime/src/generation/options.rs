@@ -4,6 +4,9 @@ use pellucid_nn::Value;
 
 use crate::error::{Result, RunError, RunErrorKind};
 
+/// Every beam is a row of the batch: more of them than this is a mistake that would take all memory.
+const MOST_BEAMS: usize = 1024;
+
 /// What a generation is asked to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -102,7 +105,12 @@ impl Options {
                     }
                 }
                 ("repetition_penalty", _) => o.repetition_penalty = positive()?,
-                ("num_beams", _) => o.num_beams = count(1)? as usize,
+                ("num_beams", _) => {
+                    o.num_beams = count(1)? as usize;
+                    if o.num_beams > MOST_BEAMS {
+                        return Err(bad(&format!("at most {MOST_BEAMS}")));
+                    }
+                }
                 ("length_penalty", Value::Float(f)) => o.length_penalty = *f,
                 ("length_penalty", Value::Int(i)) => o.length_penalty = *i as f64,
                 ("length_penalty", _) => return Err(bad("a number")),

@@ -49,7 +49,8 @@ pub(crate) fn draw(options: &Options, logits: &[f32], uniform: f64) -> i64 {
         // All that are as likely as the last one stay, as in the reference.
         let least = scaled[order[options.top_k - 1]];
         let kept = order.iter().take_while(|&&id| scaled[id] >= least).count();
-        order.truncate(kept);
+        // Nothing compares with a logit that is not a number.
+        order.truncate(kept.max(options.top_k));
     }
     let highest = order.first().map_or(0.0, |&id| scaled[id]);
     let mut weights: Vec<f64> = order.iter().map(|&id| (scaled[id] - highest).exp()).collect();
@@ -74,7 +75,7 @@ pub(crate) fn draw(options: &Options, logits: &[f32], uniform: f64) -> i64 {
         }
         left -= weight;
     }
-    order[weights.len().saturating_sub(1)] as i64
+    order.get(weights.len().saturating_sub(1)).map_or(0, |&id| id as i64)
 }
 
 /// Streams of random numbers for the rows of an invoke.
