@@ -452,14 +452,14 @@ impl<'r> Block<'r> {
             if waits {
                 continue;
             }
+            let never = match self.running.borrow().is_empty() {
+                true => "the model did not call it",
+                false => "the forward pass waits for statements that wait for it in turn",
+            };
             let (what, why) = match &node.kind {
-                Kind::Read(place) => (format!("read of `{place}`"), "the model did not call it".to_owned()),
-                Kind::Write { place, .. } => {
-                    (format!("write to `{place}`"), "the model did not call it".to_owned())
-                }
-                Kind::Skip { module, .. } => {
-                    (format!("skip of `{module}`"), "the model did not call it".to_owned())
-                }
+                Kind::Read(place) => (format!("read of `{place}`"), never.to_owned()),
+                Kind::Write { place, .. } => (format!("write to `{place}`"), never.to_owned()),
+                Kind::Skip { module, .. } => (format!("skip of `{module}`"), never.to_owned()),
                 Kind::Grad { .. } | Kind::SetGrad { .. } => {
                     ("gradient".to_owned(), "no later backward reaches it".to_owned())
                 }
