@@ -1,0 +1,99 @@
+//! Running recorded programs without holding the interpreter.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use pellucid::program::{NodeId, Program};
+use pellucid::run::{Callback, Loaded, RunOptions, Runner};
+use pellucid::{Engine, Error, Model, SharedModel, Value};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::data::{Data, Reader};
+use crate::error::Failure;
+use crate::recorder::Recorder;
+
+/// What a run gave: values by statement, and what was logged.
+type Given = (HashMap<u32, Data>, Vec<Vec<Data>>);
+
+/// A program with what it needs, in terms that any thread may hold.
+struct Job {
+    program: Program,
+    models: Vec<SharedModel>,
+    callbacks: Vec<Py<PyAny>>,
+}
+
+impl Job {
+    fn of(recorder: &Bound<'_, Recorder>) -> Job {
+        let py = recorder.py();
+        let own = recorder.borrow();
+        Job {
+            program: own.builder.program().clone(),
+            models: own.models.clone(),
+            callbacks: own.callbacks.iter().map(|f| f.clone_ref(py)).collect(),
+        }
+    }
+
+    /// Lends the program and a runner for it.
+    fn with<T>(self, go: impl FnOnce(&Runner<'_>, &Program) -> Result<T, Failure>) -> Result<T, Failure> {
+        let models: Vec<Model> = self.models.iter().map(SharedModel::model).collect();
+        let loaded: Vec<Loaded<'_>> = models.iter().map(Model::loaded).collect();
+        let raised: Rc<RefCell<Option<PyErr>>> = Rc::default();
+        let engine = models.first().map(|m| m.engine().clone()).unwrap_or_default();
+        let callback = |function: Py<PyAny>| -> Callback {
+            let (raised, engine) = (raised.clone(), engine.clone());
+            Rc::new(move |values| {
+                Python::attach(|py| {
+                    apply(py, &function, values, &engine).map_err(|e| {
+                        let reason = e.to_string();
+                        *raised.borrow_mut() = Some(e);
+                        reason
+                    })
+                })
+            })
+        };
+        let callbacks: Vec<Callback> = self.callbacks.into_iter().map(callback).collect();
+        let given = go(&Runner { models: &loaded, callbacks: &callbacks }, &self.program);
+        given.map_err(|failure| failure.because(raised.borrow_mut().take()))
+    }
+}
+
+/// Calls a function of the user's with computed values.
+fn apply(py: Python<'_>, function: &Py<PyAny>, values: &[Value], engine: &Engine) -> PyResult<Value> {
+    let args = values.iter().map(|value| Data::of(value, false).map_err(crate::error::failed)?.to_python(py));
+    let args = PyTuple::new(py, args.collect::<PyResult<Vec<_>>>()?)?;
+    let given = function.bind(py).call1(args)?;
+    Reader::default().read(&given)?.to_value(engine, &mut Vec::new())
+}
+
+/// Runs a program.
+pub(crate) fn run(recorder: &Bound<'_, Recorder>, scan: bool) -> PyResult<Given> {
+    let job = Job::of(recorder);
+    let given = recorder.py().detach(move || {
+        job.with(|runner, program| {
+            let outcome = runner.run(program, RunOptions { scan, ..RunOptions::default() })?;
+            let mut results = HashMap::new();
+            for at in 0..program.nodes.len() {
+                let id = NodeId::from_index(at);
+                if let Ok(value) = outcome.value(id) {
+                    results.insert(id.0, Data::of(value, scan)?);
+                }
+            }
+            let line =
+                |values: &Vec<Value>| values.iter().map(|v| Data::of(v, scan)).collect::<Result<_, _>>();
+            let logs = outcome.logs.iter().map(|l| line(&l.values)).collect::<Result<_, Error>>()?;
+            Ok((results, logs))
+        })
+    });
+    given.map_err(|failure| failure.raise(recorder.py()))
+}
+
+/// What running a program would do, in words.
+pub(crate) fn explain(recorder: &Bound<'_, Recorder>) -> PyResult<String> {
+    let job = Job::of(recorder);
+    let given = recorder.py().detach(move || {
+        job.with(|runner, program| Ok(runner.explain(program).map_err(Failure::from)?.to_string()))
+    });
+    given.map_err(|failure| failure.raise(recorder.py()))
+}
