@@ -316,9 +316,10 @@ impl Data {
         })
     }
 
-    /// The same as a value of Python's.
-    pub(crate) fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let all = |items: &[Data]| items.iter().map(|item| item.to_python(py)).collect::<PyResult<Vec<_>>>();
+    /// The same as a value of Python's: tensors are `ours`, or those of PyTorch where it is installed.
+    pub(crate) fn to_python<'py>(&self, py: Python<'py>, ours: bool) -> PyResult<Bound<'py, PyAny>> {
+        let all =
+            |items: &[Data]| items.iter().map(|item| item.to_python(py, ours)).collect::<PyResult<Vec<_>>>();
         Ok(match self {
             Data::None => py.None().into_bound(py),
             Data::Bool(flag) => PyBool::new(py, *flag).to_owned().into_any(),
@@ -329,7 +330,7 @@ impl Data {
             Data::Bytes(bytes) => PyBytes::new(py, bytes).into_any(),
             Data::Tensor(tensor) => {
                 let own = Bound::new(py, PyTensor::new(tensor.clone()))?;
-                hooks::call(py, "tensor", (own,))?
+                if ours { own.into_any() } else { hooks::call(py, "tensor", (own,))? }
             }
             Data::Shape(dims, dtype) => {
                 hooks::call(py, "shape_only", (PyTuple::new(py, dims)?, Bound::new(py, PyDType(*dtype))?))?
@@ -340,23 +341,30 @@ impl Data {
             Data::Dict(pairs) => {
                 let dict = PyDict::new(py);
                 for (key, item) in pairs {
-                    dict.set_item(key.to_python(py)?, item.to_python(py)?)?;
+                    dict.set_item(key.to_python(py, ours)?, item.to_python(py, ours)?)?;
                 }
                 dict.into_any()
             }
             Data::Record(type_name, fields) => {
                 let dict = PyDict::new(py);
                 for (name, item) in fields {
-                    dict.set_item(name, item.to_python(py)?)?;
+                    dict.set_item(name, item.to_python(py, ours)?)?;
                 }
                 hooks::call(py, "record", (*type_name, dict))?
             }
             Data::Slice(parts) => {
                 let slice = py.get_type::<PySlice>();
-                slice.call1((parts[0].to_python(py)?, parts[1].to_python(py)?, parts[2].to_python(py)?))?
+                slice.call1((
+                    parts[0].to_python(py, ours)?,
+                    parts[1].to_python(py, ours)?,
+                    parts[2].to_python(py, ours)?,
+                ))?
             }
             Data::Ellipsis => PyEllipsis::get(py).to_owned().into_any(),
-            Data::DType(dtype) => hooks::call(py, "dtype", (Bound::new(py, PyDType(*dtype))?,))?,
+            Data::DType(dtype) => {
+                let own = Bound::new(py, PyDType(*dtype))?;
+                if ours { own.into_any() } else { hooks::call(py, "dtype", (own,))? }
+            }
             Data::Node(node) => node.0.into_pyobject(py)?.into_any(),
         })
     }

@@ -115,11 +115,10 @@ impl PyModel {
         text.map_err(|e| failed(pellucid::Error::from(e)))
     }
 
-    /// The pieces of a text, as the vocabulary writes them.
-    fn pieces(&self, text: &str) -> PyResult<Vec<String>> {
+    /// A token as the vocabulary writes it.
+    fn token(&self, id: u32) -> PyResult<Option<String>> {
         let model = self.shared.model();
-        let pieces = model.tokenizer().map_err(failed)?.pieces(text);
-        pieces.map_err(|e| failed(pellucid::Error::from(e)))
+        Ok(model.tokenizer().map_err(failed)?.token_as_written(id))
     }
 
     /// A token as the text it stands for.

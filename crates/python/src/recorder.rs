@@ -519,6 +519,14 @@ impl Recorder {
         self.builder.program().nodes.len()
     }
 
+    /// Whether a value is made once, in the first step: what a scan knows of it is true of it.
+    fn is_single(&self, id: u32) -> bool {
+        let within = |kind: &RegionKind| matches!(kind, RegionKind::Iter { .. });
+        let program = self.builder.program();
+        let in_loop = program.node(NodeId(id)).and_then(|n| program.enclosing(n.region, within)).is_some();
+        !in_loop && matches!(self.happens.get(id as usize), Some(None | Some(Steps::First)))
+    }
+
     /// The program's text form.
     fn text(&self) -> String {
         self.builder.program().to_string()
@@ -532,7 +540,7 @@ impl Recorder {
         let (results, logs) = run::run(slf, scan)?;
         slf.borrow_mut().results = results;
         let line = |values: &Vec<Data>| {
-            PyTuple::new(py, values.iter().map(|v| v.to_python(py)).collect::<PyResult<Vec<_>>>()?)
+            PyTuple::new(py, values.iter().map(|v| v.to_python(py, false)).collect::<PyResult<Vec<_>>>()?)
         };
         logs.iter().map(line).collect()
     }
@@ -551,7 +559,7 @@ impl Recorder {
     fn value<'py>(slf: &Bound<'py, Self>, id: u32) -> PyResult<Bound<'py, PyAny>> {
         let value = slf.borrow().results.get(&id).cloned();
         match value {
-            Some(value) => value.to_python(slf.py()),
+            Some(value) => value.to_python(slf.py(), false),
             None => Err(PyTypeError::new_err("the statement has no value")),
         }
     }

@@ -183,7 +183,7 @@ impl PyTensor {
     fn apply(&self, py: Python<'_>, name: &str) -> PyResult<Py<PyAny>> {
         let value = pellucid::run::call(&ENGINE, name, vec![Value::tensor(self.tensor())], Vec::new())
             .map_err(|e| Failure::from(e).raise(py))?;
-        Ok(Data::of(&value, false).map_err(failed)?.to_python(py)?.unbind())
+        Ok(Data::of(&value, false).map_err(failed)?.to_python(py, true)?.unbind())
     }
 }
 
@@ -233,7 +233,7 @@ pub(crate) fn call_op<'py>(
     {
         return Ok(source.into_any());
     }
-    Data::of(&value, false).map_err(failed)?.to_python(py)
+    Data::of(&value, false).map_err(failed)?.to_python(py, true)
 }
 
 /// All operations' canonical names.

@@ -3,13 +3,14 @@
 import ctypes
 import sys
 import threading
+import types
 
 from . import errors
 from ._pellucid import Recorder
 from .config import CONFIG
 
 # Frames of these packages are never the user's.
-_INTERNAL = {"pellucid", "torch", "einops", "contextlib"}
+INTERNAL = {"pellucid", "torch", "einops", "contextlib"}
 
 _state = threading.local()
 
@@ -32,9 +33,22 @@ def needed(what):
 def user_frame():
     """The innermost frame of the user's code."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INTERNAL:
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in INTERNAL:
         frame = frame.f_back
     return frame
+
+
+def patches():
+    """What makes other libraries' functions record while a program is written; None where they are not loaded."""
+    if "einops" in sys.modules:
+        from . import _einops
+
+        _einops.prepare(sys.modules["einops"])
+    if "torch" not in sys.modules:
+        return None
+    from . import _torch
+
+    return _torch.PATCHES
 
 
 class Recording(Recorder):
@@ -50,14 +64,20 @@ class Recording(Recorder):
         self.open = []
         self.model_of_trace = None
         self.peeked = None
+        self.repeats = False
+        self.patches = CONFIG.APP.GLOBAL_TRACING and patches()
         if not hasattr(_state, "stack"):
             _state.stack = []
         _state.stack.append(self)
+        if self.patches:
+            self.patches.enter()
         return self
 
     def end(self):
         """Nothing is written to it any more."""
         _state.stack.remove(self)
+        if self.patches:
+            self.patches.leave()
         self.done = True
 
     def here(self):
@@ -80,7 +100,11 @@ class Recording(Recorder):
         """Runs the program, shows what was logged, and gives saved values to the user's variables."""
         self.end()
         frame, self.frame = self.frame, None
-        for values in self.run(self.scanned):
+        try:
+            logs = self.run(self.scanned)
+        except errors.NNsightError as error:
+            raise error.with_traceback(_at(frame, error.line)) from error.__cause__
+        for values in logs:
             print(*values)
         if CONFIG.APP.FRAME_INJECTION:
             self.inject(frame)
@@ -110,13 +134,25 @@ class Recording(Recorder):
 
     def peek(self, node):
         """What can be known of a value without computing, while the program is still being written; else None."""
+        if not self.is_single(node):
+            return None
         if self.peeked != len(self):
             try:
                 self.run(True)
             except NotImplementedError:
                 return None
             self.peeked = len(self)
-        return self.value(node) if self.has(node) else None
+        known = self.value(node) if self.has(node) else None
+        # A list may grow in steps that a scan does not follow.
+        return None if self.repeats and isinstance(known, (list, dict, set)) else known
+
+
+def _at(frame, line):
+    """A traceback that ends at a line of a frame, where the line is one of the frame's code."""
+    file, _, number = (line or "").rpartition(":")
+    if file != frame.f_code.co_filename:
+        return None
+    return types.TracebackType(None, frame, -1, int(number))
 
 
 def _locals_to_fast(frame, names):

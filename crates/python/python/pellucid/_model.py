@@ -6,7 +6,7 @@ import json
 from . import _hooks, _pellucid, errors
 from ._context import Recording
 from ._proxy import Proxy
-from ._tokenizer import BatchEncoding, Tokenizer
+from ._tokenizer import BatchEncoding, Tokenizer, _tensor
 from ._trace import Edit, Session, Tracer
 from .envoy import Envoy
 
@@ -245,12 +245,10 @@ class LanguageModel(NNsight):
     def _batch(self, kind, value, mask):
         if kind == "text":
             return self.tokenizer(value, return_tensors="pt", padding=True)
-        from ._tensor import call_op
-
         if kind == "tokens":
             longest = max(len(row) for row in value)
             pad = getattr(self.tokenizer, "pad_token_id", None) or 0
             ids = [[pad] * (longest - len(row)) + row for row in value]
             mask = [[0] * (longest - len(row)) + [1] * len(row) for row in value]
-            return BatchEncoding(input_ids=call_op("tensor", (ids,)), attention_mask=call_op("tensor", (mask,)))
+            return BatchEncoding(input_ids=_tensor(ids), attention_mask=_tensor(mask))
         return BatchEncoding(input_ids=value, attention_mask=mask)

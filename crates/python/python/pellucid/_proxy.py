@@ -192,9 +192,12 @@ class Proxy(Node):
 
     def __len__(self):
         known = self._known()
-        if known is None:
-            raise self._undecided("the length of a value")
-        return len(known)
+        if self.recorder.done:
+            return len(known)
+        length = self._op("len", (self,))
+        # `len(value)` asks for the number at once; `value.__len__()` is a value like others.
+        length.__dict__["_length"] = None if known is None else len(known)
+        return length
 
     def __iter__(self):
         if self.recorder.done:
@@ -207,7 +210,7 @@ class Proxy(Node):
         return iter([self[i] for i in range(len(known))])
 
     def _number(self, what):
-        known = self._known()
+        known = self.__dict__["_length"] if "_length" in self.__dict__ else self._known()
         if not self.recorder.done and not isinstance(known, (bool, int, float)):
             raise self._undecided(f"the {what}")
         return known

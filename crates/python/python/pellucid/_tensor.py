@@ -19,9 +19,13 @@ COMPARE = ("eq", "ne", "lt", "le", "gt", "ge")
 UNARY = {"neg": "neg", "pos": "pos", "abs": "abs", "invert": "invert", "round": "round"}
 
 
+# Operations that are methods of Python's own types and of no tensor.
+_OTHERS = {name for kind in (list, dict, set, str, bytes) for name in dir(kind)} - {"add", "sort", "split"}
+
+
 def run(name, args, kwargs=None):
     """Carries out an operation, or records it where an argument is a value of an open program."""
-    if any(isinstance(arg, Node) for arg in args):
+    if any(isinstance(arg, (Node, list, tuple)) for arg in args):
         from ._proxy import live
 
         recording = live(args)
@@ -40,6 +44,8 @@ def _install():
         return call
 
     for name in _pellucid.op_names():
+        if name in _OTHERS:
+            continue
         for form in (name, f"{name}_"):
             if name.isidentifier() and not hasattr(Tensor, form):
                 setattr(Tensor, form, method(form))

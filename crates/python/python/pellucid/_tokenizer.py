@@ -2,6 +2,7 @@
 
 import json
 
+from . import _hooks
 from ._tensor import call_op
 
 __all__ = ["BatchEncoding", "Tokenizer"]
@@ -100,7 +101,12 @@ class Tokenizer:
 
     def tokenize(self, text, **_):
         """The pieces of a text, as the vocabulary writes them."""
-        return self._model.pieces(text)
+        return self.convert_ids_to_tokens(self._model.encode(text, False)[0])
+
+    def convert_ids_to_tokens(self, ids):
+        """The pieces of ids."""
+        ids = _ids(ids)
+        return self._model.token(ids) if isinstance(ids, int) else [self._model.token(one) for one in ids]
 
     def convert_tokens_to_ids(self, tokens):
         """The ids of pieces."""
@@ -116,7 +122,7 @@ class Tokenizer:
 
 
 def _tensor(rows):
-    return call_op("tensor", (rows,))
+    return _hooks.tensor(call_op("tensor", (rows,)))
 
 
 def _characters(text, start, end):

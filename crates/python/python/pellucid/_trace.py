@@ -102,6 +102,7 @@ class Loop(_Region):
 
     def _begin(self, recording):
         _, item = recording.open_iter(self._collection)
+        recording.repeats = True
         return Proxy(recording, item)
 
 
@@ -172,6 +173,7 @@ class Tracer(_Program):
             recording.open_trace(number, self._generate)
             recording.enter("tracer")
             recording.invoker = None
+            recording.repeats |= self._generate is not None
             if self._inputs or "input_ids" in self._options:
                 self.invoke(*self._inputs, **self._options).__enter__()
                 self.invoker = recording.invoker

@@ -6,6 +6,8 @@ from ._proxy import Proxy
 
 __all__ = ["Envoy"]
 
+_POINTS = {"input", "inputs", "output", "pattern", "iter", "source"}
+
 
 def steps(key):
     """A selection of calls, as the recorder takes it."""
@@ -55,6 +57,9 @@ class Envoy:
     def __getattr__(self, name):
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
+        if name in _POINTS:
+            # The property itself has failed: there is no trace.
+            needed(f"`.{name}`")
         old = self._root._old_name(name)
         if old in self._names():
             return self._child(old)
@@ -235,6 +240,7 @@ class _Selected(Envoy):
     def _enter(self):
         recording = needed("`.iter`")
         recording.select(self._module_path, self._own)
+        recording.repeats = True
         recording.reads.clear()
         self.__dict__["_entered"] = True
 
