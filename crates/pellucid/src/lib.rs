@@ -37,7 +37,7 @@ mod weights;
 
 pub use error::{Error, Result};
 pub use index::Index;
-pub use model::{LoadOptions, Model, tiny_config};
+pub use model::{LoadOptions, Model, SharedModel, tiny_config};
 pub use pellucid_hub::{
     ChatMessage, ChatOptions, DownloadEvent, DownloadProgress, GenerationConfig, HubEnvironment, HubError,
     HubOptions, Tokenizer,
@@ -57,6 +57,23 @@ pub use trace::{Generation, Invoke, Trace};
 pub use training::{AdamWSettings, OptimizerProxy, SgdSettings};
 
 pub use pellucid_tensor::{set_threads, threads};
+
+/// Intervention programs as data, for faces that record them in another language.
+pub mod program {
+    pub use pellucid_program::{
+        Arg, Builder, Constant, Dtype, FaultKind, Input, InvokeId, Kind, Line, NodeId, Place, Point, Program,
+        RegionId, RegionKind, SourceId, Steps, StopScope,
+    };
+}
+
+/// Running programs that were not recorded by a [`Trace`], and single operations by their canonical names.
+pub mod run {
+    pub use pellucid_runtime::ops::{call, names, signature};
+    pub use pellucid_runtime::{
+        Callback, Loaded, LogLine, Outcome, RunError, RunErrorKind, RunOptions, Runner,
+    };
+    pub use pellucid_tensor::{Dims, HostData, TensorError, Value as Computed};
+}
 
 /// Memory of tensors: what is held now, and the most that was held.
 pub mod memory {

@@ -65,6 +65,32 @@ pub struct Model {
     renames: Rc<Vec<(String, String)>>,
 }
 
+/// What any thread may hold of a model: network, tokenizer and configuration, without edits and new names.
+#[derive(Clone)]
+pub struct SharedModel {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for SharedModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SharedModel({:?})", self.inner.name)
+    }
+}
+
+impl PartialEq for SharedModel {
+    fn eq(&self, other: &SharedModel) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+
+impl SharedModel {
+    /// A handle to the model, for the thread that calls.
+    #[must_use]
+    pub fn model(&self) -> Model {
+        Model { inner: self.inner.clone(), edits: Rc::default(), renames: Rc::default() }
+    }
+}
+
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.inner.model.tree().printout())
@@ -397,7 +423,15 @@ impl Model {
         Ok(self.inner.model.logits(ids, None)?)
     }
 
-    pub(crate) fn loaded(&self) -> Loaded<'_> {
+    /// What of the model other threads may hold.
+    #[must_use]
+    pub fn share(&self) -> SharedModel {
+        SharedModel { inner: self.inner.clone() }
+    }
+
+    /// The model as a [`crate::run::Runner`] wants it.
+    #[must_use]
+    pub fn loaded(&self) -> Loaded<'_> {
         Loaded {
             model: &self.inner.model,
             encoder: self.inner.tokenizer.as_deref().map(|t| t as &dyn Encoder),

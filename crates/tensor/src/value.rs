@@ -192,6 +192,12 @@ impl Value {
         self.is_contiguous() && Arc::get_mut(&mut self.buffer).is_some_and(|b| !b.is_borrowed())
     }
 
+    /// How many hold the memory, this value included; `None` where it belongs to somebody else, such as a mapped file.
+    #[must_use]
+    pub fn holders(&self) -> Option<usize> {
+        (!self.buffer.is_borrowed()).then(|| Arc::strong_count(&self.buffer))
+    }
+
     /// The same elements under another shape, if the value is contiguous.
     pub(crate) fn with_dims(&self, dims: &[usize]) -> Value {
         debug_assert!(self.is_contiguous());

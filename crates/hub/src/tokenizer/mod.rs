@@ -169,6 +169,12 @@ impl Tokenizer {
         self.inner.token_to_id(token)
     }
 
+    /// A token as the vocabulary writes it, such as `Ġthe`: what [`Tokenizer::token_id`] is given. `None` for an id
+    /// outside the vocabulary.
+    pub fn token_as_written(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
     /// The tokens with a role.
     pub fn special_tokens(&self) -> &SpecialTokens {
         &self.special

@@ -81,7 +81,7 @@ impl Block<'_> {
 
     /// The reverse pass has arrived at a watched value: its statements are carried out, and what they leave flows on.
     fn at_gradient(&self, statements: &[NodeId], gradient: Tensor) -> Result<Tensor> {
-        let cell = Var::new(gradient);
+        let mut cell = Var::new(gradient);
         for &statement in statements {
             let at = |e: RunError| e.at(self.program, statement);
             match &self.node(statement).kind {
@@ -99,6 +99,8 @@ impl Block<'_> {
                             got: "one that comes later".into(),
                         })));
                     }
+                    // A replacement is no write: what was read before keeps its value.
+                    cell = Var::new(cell.get()?);
                     let view = self.same_view(*of, &cell).map_err(at)?;
                     let value = self.argument(value).map_err(at)?;
                     crate::ops::assign(&view, &[], &value).map_err(at)?;

@@ -1,0 +1,1 @@
+"""Kinds of models, by nnsight's module paths."""

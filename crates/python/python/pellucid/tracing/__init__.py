@@ -1,0 +1,1 @@
+"""Programs, by nnsight's module paths."""
