@@ -1,7 +1,7 @@
 //! The Python face: what the package `pellucid` needs from the engine.
 //!
-//! Python code records programs statement by statement ([`recorder`]), runs them without holding the interpreter
-//! ([`run`]) and gets values back as tensors of its own ([`tensor`]). What operations mean is the engine's business;
+//! Python code records programs statement by statement (`recorder`), runs them without holding the interpreter
+//! (`run`) and gets values back as tensors of its own (`tensor`). What operations mean is the engine's business;
 //! nothing of it is written here again.
 
 mod data;

@@ -12,6 +12,9 @@ use crate::tensor::{PyDType, PyTensor};
 /// One module: path, type, what its printout says, its children's positions, its parameters' names.
 type Module = (String, String, String, Vec<u32>, Vec<(String, String)>);
 
+/// Where each token begins and ends in the text.
+type Offsets = Vec<(usize, usize)>;
+
 /// An opened model.
 #[pyclass(name = "Model", module = "pellucid._pellucid", frozen)]
 pub(crate) struct PyModel {
@@ -101,7 +104,7 @@ impl PyModel {
     }
 
     /// Token ids of a text, and where in the text, in bytes, each begins and ends.
-    fn encode(&self, text: &str, add_special_tokens: bool) -> PyResult<(Vec<u32>, Vec<(usize, usize)>)> {
+    fn encode(&self, text: &str, add_special_tokens: bool) -> PyResult<(Vec<u32>, Offsets)> {
         let model = self.shared.model();
         let encoding = model.tokenizer().map_err(failed)?.encode(text, add_special_tokens);
         let encoding = encoding.map_err(|e| failed(pellucid::Error::from(e)))?;

@@ -164,7 +164,7 @@ impl PyTensor {
         let mut value = self.tensor().eval().map_err(failed)?.contiguous();
         // Whoever takes the memory may write into it: shared memory and a model's own is copied.
         if copy == Some(true) || value.holders() != Some(2) {
-            value = pellucid::run::Computed::from_bytes(value.bytes(), value.dtype(), &value.dims().to_vec());
+            value = pellucid::run::Computed::from_bytes(value.bytes(), value.dtype(), value.dims());
         }
         dlpack::capsule(py, value)
     }
